@@ -1,0 +1,1 @@
+"""Operations toolkit for django-pgtrigger. The public door is ``trigger_ops.api``."""

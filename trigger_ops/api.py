@@ -1,0 +1,179 @@
+"""The public door: inspect, survey and check triggers from Python."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from trigger_ops import conf, ledger
+from trigger_ops.catalog.reading import read_schemas
+from trigger_ops.drift import Listing, Report
+from trigger_ops.drift.finding import find
+from trigger_ops.exceptions import DatabaseUnreadable, UnknownDatabase, UnknownSchema, nearest
+from trigger_ops.inspection import InspectedDatabase, InspectedTrigger, Scope
+from trigger_ops.inspection.joining import Question, inspect_database
+from trigger_ops.registry import RegisteredTrigger, project_tables, registered_triggers
+from trigger_ops.registry.history import load_migrations
+from trigger_ops.registry.selectors import matches, select
+from trigger_ops.states import Enabled, Level, Status
+
+NOWHERE_ELSE = Scope()
+"""The connection's own search_path."""
+
+_minted: dict[str, str] = {}
+"""Canonical conditions that this process minted and nobody has remembered."""
+
+
+def inspect(*selectors: str, using: str | None = None) -> list[InspectedTrigger]:
+    """Inspect triggers of one database, in registry order; triggers no code knows come last.
+
+    Inside a transaction this reads what that transaction sees, and leaves nothing in it.
+
+    Raises:
+        UnknownSelector, UnknownDatabase: naming the nearest match.
+        DatabaseUnreadable: when the database cannot be read.
+    """
+    (database,) = _inspect_all(selectors, [_known(using or DEFAULT_DB_ALIAS)], NOWHERE_ELSE)
+    if database.status == "unreachable":
+        raise DatabaseUnreadable(database.reason)
+    return list(database.triggers)
+
+
+def survey(
+    *selectors: str,
+    databases: Sequence[str] | None = None,
+    all_databases: bool = False,
+    scope: Scope = NOWHERE_ELSE,
+    asked: bool = False,
+    statuses: Collection[Status] = (),
+) -> Listing:
+    """List triggers of one or more databases, for ``ls`` and ``diff``.
+
+    ``asked`` says that differences count for the exit code; ``statuses`` keeps only those.
+
+    Raises:
+        UnknownSelector, UnknownDatabase, UnknownSchema: naming the nearest match.
+    """
+    aliases = postgres_aliases() if all_databases else list(databases or [DEFAULT_DB_ALIAS])
+    inspected = _inspect_all(selectors, [_known(alias) for alias in aliases], scope)
+    triggers = [one for database in inspected for one in database.triggers]
+    return Listing(
+        databases=tuple(inspected),
+        triggers=tuple(one for one in triggers if not statuses or one.status in statuses),
+        asked=asked,
+    )
+
+
+def check(
+    *selectors: str,
+    databases: Sequence[str] | None = None,
+    scope: Scope = NOWHERE_ELSE,
+    fail_level: Level = Level.WARNING,
+    record: bool = False,
+) -> Report:
+    """Check databases for drift and for ways round the triggers; all PostgreSQL ones by default.
+
+    Reads only, unless ``record`` asks to remember the canonical conditions that were minted.
+
+    Raises:
+        UnknownSelector, UnknownDatabase, UnknownSchema: naming the nearest match.
+    """
+    started = dt.datetime.now(dt.UTC)
+    aliases = [_known(alias) for alias in databases or postgres_aliases()]
+    inspected = _inspect_all(selectors, aliases, scope, surroundings=True)
+    findings = find(inspected)
+    if record:
+        remember()
+    return Report(
+        run_id=uuid.uuid4(),
+        started=started,
+        finished=dt.datetime.now(dt.UTC),
+        databases=tuple(inspected),
+        findings=findings,
+        fail_level=fail_level,
+    )
+
+
+def remember() -> int:
+    """Remember the canonical conditions that this process minted; return how many there were."""
+    written = ledger.remember_conditions(_minted)
+    if written:
+        _minted.clear()
+    return written
+
+
+def postgres_aliases() -> list[str]:
+    """Return the aliases of ``settings.DATABASES`` that are PostgreSQL, in their order."""
+    return [alias for alias in connections if connections[alias].vendor == "postgresql"]
+
+
+def _inspect_all(
+    selectors: Sequence[str],
+    aliases: Sequence[str],
+    scope: Scope,
+    *,
+    surroundings: bool = False,
+) -> list[InspectedDatabase]:
+    everything = registered_triggers()
+    chosen = select(everything, selectors)
+    modes = _modes(everything)
+    migrations = load_migrations()
+    remembered = ledger.remembered_conditions()
+    tables = project_tables()
+    inspected = []
+    for alias in aliases:
+        _refuse_unknown_schemas(alias, scope)
+        database = inspect_database(
+            Question(
+                alias=alias,
+                chosen=chosen,
+                everything=everything,
+                tables=tables,
+                scope=scope,
+                modes=modes,
+                remembered={**_minted, **remembered},
+                migrations=migrations,
+                surroundings=surroundings,
+                orphans=not selectors,
+                statement_timeout=conf.statement_timeout(),
+                lock_timeout=conf.lock_timeout(),
+            )
+        )
+        _minted.update(database.spelled)
+        inspected.append(database)
+    return inspected
+
+
+def _modes(triggers: Sequence[RegisteredTrigger]) -> Mapping[str, Enabled]:
+    """Return the declared enabled mode by URI. Where several selectors match, the last counts."""
+    return {
+        trigger.uri: Enabled(mode)
+        for selector, mode in conf.declared_modes().items()
+        for trigger in triggers
+        if matches(trigger, selector)
+    }
+
+
+def _known(alias: str) -> str:
+    if alias not in connections:
+        raise UnknownDatabase(
+            f'settings.DATABASES has no alias "{alias}": {nearest(alias, list(connections))}'
+        )
+    return alias
+
+
+def _refuse_unknown_schemas(alias: str, scope: Scope) -> None:
+    if scope.path is None or connections[alias].vendor != "postgresql":
+        return
+    try:
+        existing = read_schemas(alias)
+    except DatabaseUnreadable:
+        return
+    for schema in scope.path:
+        if schema not in existing:
+            raise UnknownSchema(
+                f'Database "{alias}" has no schema "{schema}": {nearest(schema, existing)}'
+            )

@@ -1,0 +1,1 @@
+"""What PostgreSQL has. Reads the system catalogs; knows nothing of Django models."""

@@ -1,0 +1,54 @@
+"""Reads which migrations a database has applied, schema by schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db.backends.postgresql.psycopg_any import sql
+
+from trigger_ops.catalog.transactions import connection_of, discarded
+from trigger_ops.sql import load
+
+Applied = frozenset[tuple[str, str]]
+CHUNK = 200
+
+
+def read_applied(
+    using: str | None, wanted: Callable[[str], bool], *, statement_timeout: int
+) -> dict[str, Applied | None]:
+    """Return the applied (app, name) pairs by schema, of the schemas that ``wanted`` takes.
+
+    A schema whose record this role may not read gives None. A database where nothing was ever
+    migrated gives an empty dict.
+
+    Raises:
+        DatabaseUnreadable: when the database cannot be read at all.
+    """
+    found: dict[str, Applied | None] = {}
+    with discarded(connection_of(using), read_only=True) as cursor:
+        cursor.execute(
+            "SELECT set_config('statement_timeout', %s, true)", [str(statement_timeout)]
+        )
+        cursor.execute(load("catalog")["migration_tables"])
+        rows = [(schema, allowed) for schema, allowed in cursor.fetchall() if wanted(schema)]
+        found.update({schema: None for schema, allowed in rows if not allowed})
+        readable = [schema for schema, allowed in rows if allowed]
+        for start in range(0, len(readable), CHUNK):
+            chunk = readable[start : start + CHUNK]
+            pairs: dict[str, set[tuple[str, str]]] = {schema: set() for schema in chunk}
+            cursor.execute(_query(chunk))
+            for schema, app, name in cursor.fetchall():
+                pairs[schema].add((app, name))
+            found.update({schema: frozenset(applied) for schema, applied in pairs.items()})
+    return found
+
+
+def _query(schemas: Sequence[str]) -> Any:
+    one = "SELECT {name}::text, app::text, name::text FROM {table}"
+    return sql.SQL(" UNION ALL ").join(
+        sql.SQL(one).format(
+            name=sql.Literal(schema), table=sql.Identifier(schema, "django_migrations")
+        )
+        for schema in schemas
+    )

@@ -1,0 +1,181 @@
+"""What one reading of a database found, as inert values."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from trigger_ops.states import Enabled
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Clone:
+    """The copy of a row trigger that PostgreSQL keeps on one partition."""
+
+    schema: str
+    table: str
+    enabled: str
+    type_bits: int
+    function_oid: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CatalogTrigger:
+    """One row of ``pg_trigger`` with its table, function, comment and clones.
+
+    ``enabled`` is the catalog's letter (O, D, R, A), ``type_bits`` is ``tgtype``, ``columns`` are
+    the names of ``UPDATE OF`` or None, ``definition`` is ``pg_get_triggerdef`` under pinned
+    settings (only where there is a condition), ``uses`` are the operators and functions beyond
+    the built-in ones that the condition depends on.
+    """
+
+    oid: int
+    schema: str
+    table: str
+    table_oid: int
+    table_owner: str
+    relkind: str
+    has_triggers: bool
+    columns_digest: str | None
+    name: str
+    enabled: str
+    type_bits: int
+    deferrable: bool
+    initially_deferred: bool
+    is_constraint: bool
+    old_table: str | None
+    new_table: str | None
+    arguments: tuple[str, ...]
+    columns: tuple[str, ...] | None
+    has_condition: bool
+    definition: str | None
+    uses: tuple[str, ...]
+    comment: str | None
+    function_schema: str
+    function: str
+    function_oid: int
+    language: str
+    security_definer: bool
+    function_settings: tuple[str, ...]
+    function_owner: str
+    function_owner_rules_table: bool
+    body: str
+    clones: tuple[Clone, ...] = ()
+
+    @property
+    def mode(self) -> Enabled:
+        """When the trigger fires, PARTIAL where a clone differs from the others or the parent."""
+        modes = {self.enabled, *(clone.enabled for clone in self.clones)}
+        return Enabled.PARTIAL if len(modes) > 1 else Enabled.from_catalog(self.enabled)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class CatalogTable:
+    """A table, view or foreign table whose name the code knows. ``relkind`` as in ``pg_class``."""
+
+    oid: int
+    schema: str
+    name: str
+    relkind: str
+    columns_digest: str | None
+    has_triggers: bool
+    owner: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class IgnoreFunction:
+    """A function named ``_pgtrigger_should_ignore``, wherever it lives."""
+
+    oid: int
+    schema: str
+    owner: str
+    language: str
+    body: str
+    arguments: str
+    security_definer: bool
+    settings: tuple[str, ...]
+    returns: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class StoredSetting:
+    """One setting that sessions start with. ``role`` and ``database`` None mean everybody's."""
+
+    database: str | None
+    role: str | None
+    name: str
+    value: str
+    source: str = "stored"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """A rewrite rule for INSERT, UPDATE or DELETE on a table that the code knows."""
+
+    table_oid: int
+    name: str
+    event: str
+    instead: bool
+    definition: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class RelatedTable:
+    """An inheritance child, or a table shaped like the partitions of ``table_oid``."""
+
+    table_oid: int
+    schema: str
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class OrphanFunction:
+    """A trigger function with a pgtrigger name that no trigger executes."""
+
+    oid: int
+    schema: str
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """What lies round the triggers and can switch them off without touching them."""
+
+    settings: tuple[StoredSetting, ...] = ()
+    ignore_functions: tuple[IgnoreFunction, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    children: tuple[RelatedTable, ...] = ()
+    former_partitions: tuple[RelatedTable, ...] = ()
+    orphan_functions: tuple[OrphanFunction, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """The session that read.
+
+    ``version`` is ``server_version_num`` (150018), ``search_path`` as it was set, and
+    ``install_schema`` where a function without a schema would be created.
+    """
+
+    version: int
+    database: str
+    role: str
+    search_path: tuple[str, ...]
+    install_schema: str | None
+    in_recovery: bool
+    may_create_temporary: bool
+
+    @property
+    def major(self) -> int:
+        """The major version, such as 15."""
+        return self.version // 10000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot:
+    """One reading of one database. ``locked`` names tables whose conditions could not be read."""
+
+    server: Server
+    triggers: tuple[CatalogTrigger, ...]
+    tables: tuple[CatalogTable, ...]
+    surroundings: Surroundings | None = None
+    locked: frozenset[int] = frozenset()

@@ -1,0 +1,138 @@
+"""Differences that somebody should know about. Decides; executes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import uuid
+from collections import Counter
+
+from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
+from trigger_ops.states import Enabled, ExitCode, Facet, Level, Status
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One difference. ``uri`` is None for a finding about the database as a whole.
+
+    ``schemas`` are all schemas that show the same thing, ``count`` how many places do, ``fix``
+    is the command or SQL statement that ends it.
+    """
+
+    id: str
+    level: Level
+    uri: str | None
+    database: str
+    schema: str | None
+    table: str | None
+    trigger: str | None
+    status: Status | None
+    enabled: Enabled | None
+    facets: tuple[Facet, ...]
+    message: str
+    fix: str
+    schemas: tuple[str, ...] = ()
+    count: int = 1
+    first_seen: dt.datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """One database of a run. ``status`` is ok, unreachable or "not postgresql"."""
+
+    database: str
+    schemas: int
+    triggers: int
+    status: str
+    ms: int
+    reason: str = ""
+
+
+def targets_of(databases: tuple[InspectedDatabase, ...]) -> tuple[Target, ...]:
+    """Summarise inspected databases, one target each."""
+    return tuple(
+        Target(
+            database=database.alias,
+            schemas=database.schemas,
+            triggers=len(database.triggers),
+            status=database.status,
+            ms=database.ms,
+            reason=database.reason,
+        )
+        for database in databases
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """What ``ls`` and ``diff`` print. ``asked`` is true under ``--check``."""
+
+    databases: tuple[InspectedDatabase, ...]
+    triggers: tuple[InspectedTrigger, ...]
+    asked: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """False when anything could not be read."""
+        return all(database.complete for database in self.databases)
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """How many triggers have each status."""
+        return dict(sorted(Counter(trigger.status.value for trigger in self.triggers).items()))
+
+    @property
+    def differing(self) -> tuple[InspectedTrigger, ...]:
+        """The triggers that are not exactly as the code says."""
+        return tuple(one for one in self.triggers if one.is_suspect)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the command exits with."""
+        if self.asked and self.differing:
+            return ExitCode.FINDINGS
+        return ExitCode.CLEAN if self.complete else ExitCode.INCOMPLETE
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """What ``check`` found: databases looked at, and findings worst first."""
+
+    run_id: uuid.UUID
+    started: dt.datetime
+    finished: dt.datetime
+    databases: tuple[InspectedDatabase, ...]
+    findings: tuple[Finding, ...]
+    fail_level: Level = Level.WARNING
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """One summary a database."""
+        return targets_of(self.databases)
+
+    @property
+    def complete(self) -> bool:
+        """False when anything could not be read or verified."""
+        return all(database.complete for database in self.databases)
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """How many triggers have each status, over all databases."""
+        statuses = (one.status.value for db in self.databases for one in db.triggers)
+        return dict(sorted(Counter(statuses).items()))
+
+    @property
+    def failing(self) -> tuple[Finding, ...]:
+        """The findings at or above the fail level; W004 is about completeness, not drift."""
+        return tuple(
+            one
+            for one in self.findings
+            if one.level >= self.fail_level and one.id != "trigger_ops.W004"
+        )
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What ``check`` exits with: findings win over incomplete."""
+        if self.failing:
+            return ExitCode.FINDINGS
+        return ExitCode.CLEAN if self.complete else ExitCode.INCOMPLETE

@@ -1,0 +1,228 @@
+"""Findings about a database as a whole: ways round its triggers that leave them untouched."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Iterator
+
+from pgtrigger import compiler
+
+from trigger_ops.catalog.reading import split_search_path
+from trigger_ops.catalog.snapshot import (
+    CatalogTrigger,
+    IgnoreFunction,
+    OrphanFunction,
+    Snapshot,
+    StoredSetting,
+)
+from trigger_ops.drift import Finding
+from trigger_ops.drift.ids import KINDS
+from trigger_ops.drift.triggers import quoted
+from trigger_ops.inspection import InspectedDatabase
+from trigger_ops.registry import IGNORE_FUNCTION, ignore_function_schema
+from trigger_ops.registry.definition import identifiers
+
+_CALL = re.compile(
+    rf'((?:"(?:[^"]|"")*"|[A-Za-z_][\w$]*)\s*\.\s*)?{IGNORE_FUNCTION}\s*\(', re.IGNORECASE
+)
+_OFF = {"session_replication_role": ("replica",)}
+_NOTHING_IGNORED = ("", "{}")
+
+
+def about_database(
+    database: InspectedDatabase, code: str, message: str, fix: str, *, schema: str | None = None
+) -> Finding:
+    """Make a finding that is about no single trigger of the code."""
+    kind = KINDS[code]
+    return Finding(
+        id=kind.id,
+        level=kind.level,
+        uri=None,
+        database=database.alias,
+        schema=schema,
+        schemas=(schema,) if schema else (),
+        table=None,
+        trigger=None,
+        status=None,
+        enabled=None,
+        facets=(),
+        message=message,
+        fix=fix,
+    )
+
+
+def bypasses(database: InspectedDatabase) -> Iterator[Finding]:
+    """Yield the settings and shared functions that switch triggers off."""
+    snapshot = database.snapshot
+    around = snapshot.surroundings if snapshot else None
+    if snapshot is None or around is None:
+        return
+    yield from _settings(database, around.settings)
+    called = called_schemas(snapshot, around.ignore_functions)
+    yield from _ignore_functions(database, around.ignore_functions, called)
+    yield from _orphan_functions(database, around.orphan_functions)
+
+
+# The shared ignore function --------------------------------------------------------------------
+
+
+@functools.cache
+def stock_ignore_body() -> str:
+    """Return the body that every pgtrigger from 4.15 on gives the shared ignore function.
+
+    Taken from the installed library's own template (``pgtrigger.compiler.UpsertTriggerSql``).
+    """
+    text = str(
+        compiler.UpsertTriggerSql(pgid="x", func="", table="x", when="AFTER", operation="INSERT")
+    )
+    start = text.index("$$") + 2
+    return text[start : text.index("$$", start)]
+
+
+def called_schemas(snapshot: Snapshot, functions: Iterable[IgnoreFunction]) -> frozenset[str]:
+    """Return the schemas whose ignore function installed triggers really call."""
+    existing = {one.schema for one in functions}
+    first = next((one for one in snapshot.server.search_path if one in existing), None)
+    called: set[str] = set()
+    for trigger in snapshot.triggers:
+        if not trigger.name.startswith("pgtrigger_"):
+            continue
+        for prefix in _CALL.findall(trigger.body):
+            schema = identifiers(prefix, separator=".")[0] if prefix else first
+            called.add(schema or ignore_function_schema() or "public")
+    return frozenset(called)
+
+
+def _ignore_functions(
+    database: InspectedDatabase, functions: Iterable[IgnoreFunction], called: frozenset[str]
+) -> Iterator[Finding]:
+    proper = {one.schema: one for one in functions if one.arguments == "trigger_name name"}
+    for schema in sorted(called):
+        if schema not in proper:
+            yield about_database(
+                database,
+                "C002",
+                f"Installed triggers call {schema}.{IGNORE_FUNCTION}(name), and it does not exist.",
+                _reinstall(database),
+                schema=schema,
+            )
+        elif difference := _difference(proper[schema]):
+            yield about_database(
+                database,
+                "C002",
+                f"The shared function {schema}.{IGNORE_FUNCTION} is not pgtrigger's: {difference}. "
+                "Every trigger asks it whether to stand aside.",
+                _reinstall(database),
+                schema=schema,
+            )
+    for function in functions:
+        if function.schema not in called or proper.get(function.schema) is not function:
+            signature = f"{function.schema}.{IGNORE_FUNCTION}({function.arguments})"
+            yield about_database(
+                database,
+                "I007",
+                f"No installed trigger calls {signature}.",
+                f"DROP FUNCTION {quoted(function.schema)}.{IGNORE_FUNCTION}({function.arguments});",
+                schema=function.schema,
+            )
+
+
+def _difference(function: IgnoreFunction) -> str:
+    if function.body != stock_ignore_body() or function.language != "plpgsql":
+        return "its body was changed"
+    if function.returns != "boolean":
+        return f"it returns {function.returns}"
+    if function.security_definer:
+        return "it is SECURITY DEFINER"
+    if function.settings:
+        return f"it runs with {', '.join(function.settings)}"
+    return ""
+
+
+def _reinstall(database: InspectedDatabase) -> str:
+    suffix = "" if database.alias == "default" else f" -d {database.alias}"
+    uri = next((one.uri for one in database.triggers if one.registered and one.installed), "")
+    return f"manage.py pgtrigger install {uri}{suffix}".replace("  ", " ")
+
+
+# Settings ----------------------------------------------------------------------------------------
+
+
+def _settings(
+    database: InspectedDatabase, settings: tuple[StoredSetting, ...]
+) -> Iterator[Finding]:
+    stored = {(one.name, one.value) for one in settings if one.source == "stored"}
+    for setting in settings:
+        if setting.source == "session" and (setting.name, setting.value) in stored:
+            continue
+        if reason := _bypass(setting):
+            yield about_database(
+                database,
+                "C003",
+                f"{_whose(setting)} {setting.name} = {setting.value}: {reason}.",
+                _reset(setting),
+            )
+
+
+def _bypass(setting: StoredSetting) -> str:
+    if setting.name == "pgtrigger.ignore" and setting.value not in _NOTHING_IGNORED:
+        return "the triggers named there never fire for those sessions"
+    if setting.value in _OFF.get(setting.name, ()):
+        return "no ordinary trigger fires for those sessions"
+    if setting.name == "search_path":
+        path = split_search_path(setting.value, role="$user")
+        if "pg_catalog" in path[1:]:
+            return (
+                "functions of other schemas come before PostgreSQL's own, current_setting() of "
+                "the ignore function among them"
+            )
+    return ""
+
+
+def _whose(setting: StoredSetting) -> str:
+    if setting.source == "session":
+        return "New sessions start with"
+    role = f'Role "{setting.role}"' if setting.role else "Every role"
+    place = f' in database "{setting.database}"' if setting.database else ""
+    return f"{role}{place} starts with"
+
+
+def _reset(setting: StoredSetting) -> str:
+    if setting.source == "session":
+        return (
+            f"ALTER SYSTEM RESET {setting.name}; SELECT pg_reload_conf(); "
+            "-- or take it out of postgresql.conf or of OPTIONS in settings.DATABASES"
+        )
+    inside = f" IN DATABASE {quoted(setting.database)}" if setting.database else ""
+    if setting.role:
+        return f"ALTER ROLE {quoted(setting.role)}{inside} RESET {setting.name};"
+    if setting.database:
+        return f"ALTER DATABASE {quoted(setting.database)} RESET {setting.name};"
+    return f"ALTER ROLE ALL RESET {setting.name};"
+
+
+# Functions without a trigger -----------------------------------------------------------------------
+
+
+def _orphan_functions(
+    database: InspectedDatabase, functions: Iterable[OrphanFunction]
+) -> Iterator[Finding]:
+    registered = {one.registered.pgid for one in database.triggers if one.registered}
+    for function in functions:
+        if function.name in registered or function.name not in database.known_pgids:
+            continue
+        yield about_database(
+            database,
+            "W002",
+            f"pgtrigger left the function {function.schema}.{function.name} behind; no trigger "
+            "executes it.",
+            f"DROP FUNCTION {quoted(function.schema)}.{quoted(function.name)}();",
+            schema=function.schema,
+        )
+
+
+def body_bypasses(trigger: CatalogTrigger) -> bool:
+    """Tell whether a foreign trigger's function meddles with what switches triggers off."""
+    text = trigger.body.lower()
+    return "pgtrigger.ignore" in text or "session_replication_role" in text

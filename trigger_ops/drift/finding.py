@@ -1,0 +1,65 @@
+"""Collects the findings of a run, worst first, tenants with one cause as one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+
+from trigger_ops.drift import Finding
+from trigger_ops.drift.databases import bypasses
+from trigger_ops.drift.ids import KINDS
+from trigger_ops.drift.tables import about_tables, generation_of
+from trigger_ops.drift.triggers import about_trigger
+from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
+from trigger_ops.states import Verdict
+
+
+def find(databases: Sequence[InspectedDatabase]) -> tuple[Finding, ...]:
+    """Return every finding about the databases: worst first, then in registry order."""
+    found: list[Finding] = []
+    for database in databases:
+        found.extend(grouped(_about(database)))
+    return tuple(sorted(found, key=lambda finding: -finding.level))
+
+
+def _about(database: InspectedDatabase) -> Iterator[Finding]:
+    for trigger in database.triggers:
+        findings = about_trigger(trigger)
+        yield from _generations(trigger, database, findings)
+    yield from bypasses(database)
+    yield from about_tables(database)
+
+
+def _generations(
+    trigger: InspectedTrigger, database: InspectedDatabase, findings: Iterable[Finding]
+) -> Iterator[Finding]:
+    newer = generation_of(trigger, database) if trigger.verdict is Verdict.ORPHANED else None
+    for finding in findings:
+        if newer is None:
+            yield finding
+            continue
+        kind = KINDS["W005"]
+        yield dataclasses.replace(
+            finding,
+            id=kind.id,
+            level=kind.level,
+            message=(
+                f"Two generations of one trigger are on the table, and both fire: this one is "
+                f"what {newer.uri} was called before its model was renamed."
+            ),
+        )
+
+
+def grouped(findings: Iterable[Finding]) -> list[Finding]:
+    """Fold what differs in nothing but the schema into one finding that counts its places."""
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for finding in findings:
+        message = finding.message.replace(finding.schema or "\0", "")
+        key = (finding.id, finding.uri, finding.trigger, finding.facets, finding.enabled, message)
+        groups.setdefault(key, []).append(finding)
+    return [_folded(group) for group in groups.values()]
+
+
+def _folded(group: Sequence[Finding]) -> Finding:
+    schemas = tuple(sorted({schema for one in group for schema in one.schemas}))
+    return dataclasses.replace(group[0], schemas=schemas, count=len(group))

@@ -1,0 +1,188 @@
+"""Findings about tables: who else acts on them, and which doors their triggers leave open."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterator
+
+from trigger_ops.catalog.snapshot import CatalogTrigger, Server, Snapshot, Surroundings
+from trigger_ops.drift import Finding
+from trigger_ops.drift.databases import about_database, body_bypasses
+from trigger_ops.drift.triggers import drop_statement, make, quoted
+from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
+from trigger_ops.registry.definition import DELETE, ROW, TRUNCATE
+from trigger_ops.states import Facet, Status
+
+Guarded = dict[int, list[tuple[InspectedTrigger, CatalogTrigger]]]
+"""What guards a table, by the table's OID: the inspected trigger beside what is live."""
+
+RULE_EVENTS = {"2": "UPDATE", "3": "INSERT", "4": "DELETE"}
+"""``pg_rewrite.ev_type`` (PostgreSQL docs, 53.49)."""
+
+
+def about_tables(database: InspectedDatabase) -> Iterator[Finding]:
+    """Yield what somebody should know about the tables that registered triggers guard."""
+    snapshot = database.snapshot
+    if snapshot is None or snapshot.surroundings is None:
+        return
+    guarded = _guarded(database)
+    yield from _function_schemas(snapshot.server, guarded)
+    yield from _truncate_guards(snapshot, guarded)
+    yield from _foreign_triggers(database, snapshot, guarded)
+    yield from _rules(snapshot.surroundings, guarded)
+    yield from _children(snapshot, snapshot.surroundings, guarded)
+    yield from _former_partitions(snapshot, snapshot.surroundings, guarded)
+
+
+def generation_of(
+    orphan: InspectedTrigger, database: InspectedDatabase
+) -> InspectedTrigger | None:
+    """Return the registered trigger that an orphan on the same table is an older self of."""
+    stem = orphan.trigger.rpartition("_")[0]
+    for other in database.triggers:
+        same_table = (other.schema, other.table) == (orphan.schema, orphan.table)
+        if same_table and other.registered and other.trigger.rpartition("_")[0] == stem:
+            return other
+    return None
+
+
+def _guarded(database: InspectedDatabase) -> Guarded:
+    found: Guarded = defaultdict(list)
+    for trigger in database.triggers:
+        if trigger.registered is not None and trigger.installed is not None:
+            found[trigger.installed.table_oid].append((trigger, trigger.installed))
+    return found
+
+
+def _function_schemas(server: Server, guarded: Guarded) -> Iterator[Finding]:
+    """A trigger dies with its function's schema, and whoever installs there next replaces it."""
+    for trigger, live in (pair for pairs in guarded.values() for pair in pairs):
+        if live.function != trigger.trigger or live.function_schema == live.schema:
+            continue
+        message = (
+            f"The trigger's function lives in schema {live.function_schema}, its table in "
+            f"{live.schema}: dropping that schema drops the trigger."
+        )
+        # Stock pgtrigger puts every function into the first schema of the search_path.
+        code = "I008" if live.function_schema == server.install_schema else "W008"
+        fix = f"{drop_statement(live)} -- and install with search_path = {quoted(live.schema)}"
+        yield make(code, trigger, message, fix=fix, facets=frozenset({Facet.FUNCTION}))
+
+
+def _truncate_guards(snapshot: Snapshot, guarded: Guarded) -> Iterator[Finding]:
+    on_table: defaultdict[int, list[CatalogTrigger]] = defaultdict(list)
+    for live in snapshot.triggers:
+        on_table[live.table_oid].append(live)
+    for oid, pairs in guarded.items():
+        protects = next((one for one, live in pairs if _protects_deletes(one, live)), None)
+        if protects is None or any(
+            live.type_bits & TRUNCATE and live.enabled in "OA" for live in on_table[oid]
+        ):
+            continue
+        message = (
+            f'Rows of "{protects.table}" cannot be deleted, but TRUNCATE removes them all: no '
+            "trigger on the table fires for it."
+        )
+        table = f"{quoted(protects.schema or '')}.{quoted(protects.table)}"
+        fix = f"REVOKE TRUNCATE ON {table} FROM the_application_role;"
+        yield make("I004", protects, message, fix=fix)
+
+
+def _protects_deletes(trigger: InspectedTrigger, live: CatalogTrigger) -> bool:
+    kinds = trigger.registered.kinds if trigger.registered else frozenset()
+    return (
+        bool({"Protect", "SoftDelete"} & kinds)
+        and bool(live.type_bits & DELETE)
+        and live.relkind in ("r", "p")
+    )
+
+
+def _foreign_triggers(
+    database: InspectedDatabase, snapshot: Snapshot, guarded: Guarded
+) -> Iterator[Finding]:
+    known = {
+        one.installed.oid
+        for one in database.triggers
+        if one.installed and (one.registered or one.status is Status.PRUNE)
+    }
+    for live in snapshot.triggers:
+        if live.oid in known or live.table_oid not in guarded:
+            continue
+        where = f"{live.schema}.{live.table}"
+        if body_bypasses(live):
+            code = "C003"
+            message = (
+                f"The foreign trigger {live.name} on {where} sets what switches other triggers "
+                f"off: read its function {live.function_schema}.{live.function}."
+            )
+        else:
+            code = "I002"
+            message = (
+                f"The trigger {live.name} on {where} is not pgtrigger's; triggers of one timing "
+                "fire in order of name."
+            )
+        finding = about_database(database, code, message, drop_statement(live), schema=live.schema)
+        yield dataclasses.replace(
+            finding,
+            table=live.table,
+            trigger=live.name,
+            status=Status.FOREIGN,
+            enabled=live.mode,
+        )
+
+
+def _rules(around: Surroundings, guarded: Guarded) -> Iterator[Finding]:
+    for rule in around.rules:
+        for trigger, live in guarded.get(rule.table_oid, [])[:1]:
+            kind = "instead of" if rule.instead else "beside"
+            message = (
+                f'The rule "{rule.name}" acts {kind} {RULE_EVENTS[rule.event]} on '
+                f'"{trigger.table}", so the trigger may never see the write.'
+            )
+            table = f"{quoted(live.schema)}.{quoted(live.table)}"
+            yield make("W010", trigger, message, fix=f"DROP RULE {quoted(rule.name)} ON {table};")
+
+
+def _children(snapshot: Snapshot, around: Surroundings, guarded: Guarded) -> Iterator[Finding]:
+    """Row triggers of a parent do not fire for rows of an inheriting table."""
+    names = {(live.schema, live.table, live.name) for live in snapshot.triggers}
+    for child in around.children:
+        for trigger, live in guarded.get(child.table_oid, []):
+            if not live.type_bits & ROW or (child.schema, child.name, live.name) in names:
+                continue
+            message = (
+                f"Table {child.schema}.{child.name} inherits from {live.table}: its rows are "
+                f"reached through {live.table}, and this trigger does not fire for them."
+            )
+            fix = (
+                f"ALTER TABLE {quoted(child.schema)}.{quoted(child.name)} NO INHERIT "
+                f"{quoted(live.schema)}.{quoted(live.table)};"
+            )
+            yield make("W009", trigger, message, fix=fix)
+
+
+def _former_partitions(
+    snapshot: Snapshot, around: Surroundings, guarded: Guarded
+) -> Iterator[Finding]:
+    own = {(live.schema, live.table, live.name): live for live in snapshot.triggers}
+    for table in around.former_partitions:
+        for trigger, live in guarded.get(table.table_oid, [])[:1]:
+            blocker = own.get((table.schema, table.name, live.name))
+            where = f"{table.schema}.{table.name}"
+            if blocker is not None:
+                message = (
+                    f'Table {where} cannot be attached to "{live.table}": it has a trigger '
+                    f"{blocker.name} of its own."
+                )
+                fix = drop_statement(blocker)
+            else:
+                message = (
+                    f'Table {where} has the columns of the partitioned "{live.table}" but is none '
+                    "of its partitions: detached, its rows are no longer guarded."
+                )
+                fix = (
+                    f"ALTER TABLE {quoted(live.schema)}.{quoted(live.table)} ATTACH PARTITION "
+                    f"{quoted(table.schema)}.{quoted(table.name)} FOR VALUES …;"
+                )
+            yield make("I009", trigger, message, fix=fix)

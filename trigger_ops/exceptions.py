@@ -1,0 +1,43 @@
+"""Every error this package raises on purpose. The docstring is the default message."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TriggerOpsError(Exception):
+    """Something went wrong in trigger_ops."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.__doc__ or "")
+
+
+class UnknownSelector(TriggerOpsError):
+    """No registered trigger matches the selector."""
+
+
+class UnknownDatabase(TriggerOpsError):
+    """settings.DATABASES has no such alias."""
+
+
+class UnknownSchema(TriggerOpsError):
+    """The database has no such schema."""
+
+
+class BadSettings(TriggerOpsError):
+    """The TRIGGER_OPS setting cannot be used as it is."""
+
+
+class DatabaseUnreadable(TriggerOpsError):
+    """The database could not be read."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the second half of a message: the nearest known name, or all there are."""
+    by_lower = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    if near:
+        return f'did you mean "{by_lower[near[0]]}"?'
+    some = ", ".join(sorted(by_lower.values())[:8])
+    return f"there are: {some}." if some else "there are none."

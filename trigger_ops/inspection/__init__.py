@@ -1,0 +1,89 @@
+"""Joins what PostgreSQL has with what the code declares, into inspected triggers."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+
+from trigger_ops.catalog.snapshot import CatalogTrigger, Snapshot
+from trigger_ops.registry import RegisteredTrigger
+from trigger_ops.states import Enabled, Facet, Status, Verdict
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Scope:
+    """Which schemas to look at.
+
+    ``path`` replaces the connection's search_path (stock's ``-s``); ``glob`` takes every schema
+    whose name matches (``*`` for all). Neither means the connection's own search_path.
+    """
+
+    path: tuple[str, ...] | None = None
+    glob: str | None = None
+
+    def takes(self, schema: str) -> bool:
+        """Tell whether ``glob`` includes a schema."""
+        return self.glob is not None and fnmatch.fnmatchcase(schema, self.glob)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class InspectedTrigger:
+    """One trigger in one place: what the code says, what the database has, and the verdict.
+
+    ``uri`` is ``table:trigger`` for a trigger the code does not know. ``facets`` are those that
+    differ from the code. ``reason`` says why a status is what it is, where that is not obvious.
+    ``condition`` is the code's condition in PostgreSQL's own spelling, ``live_condition`` the
+    database's (None where it could not be had, "" where there is none).
+    """
+
+    uri: str
+    database: str
+    schema: str | None
+    table: str
+    trigger: str
+    status: Status
+    enabled: Enabled
+    verdict: Verdict
+    facets: tuple[Facet, ...] = ()
+    expected_mode: Enabled = Enabled.ENABLED
+    registered_hash: str | None = None
+    installed_hash: str | None = None
+    reason: str = ""
+    condition: str | None = None
+    live_condition: str | None = None
+    registered: RegisteredTrigger | None = None
+    installed: CatalogTrigger | None = None
+
+    @property
+    def is_suspect(self) -> bool:
+        """True for what is worth a second look before it is reported."""
+        return self.verdict not in (Verdict.SAME, Verdict.FOREIGN, Verdict.NOT_ALLOWED) or bool(
+            self.facets
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class InspectedDatabase:
+    """One database, inspected. ``status`` is ok, unreachable or "not postgresql".
+
+    ``spelled`` are the canonical conditions that had to be minted, by key, so that they can be
+    remembered; ``ms`` is how long it took, in milliseconds; ``known_pgids`` are the trigger names
+    that the code or any migration of this project ever used.
+    """
+
+    alias: str
+    status: str
+    triggers: tuple[InspectedTrigger, ...]
+    reason: str = ""
+    snapshot: Snapshot | None = None
+    schemas: int = 0
+    ms: int = 0
+    known_pgids: frozenset[str] = frozenset()
+    spelled: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """False when anything asked for could not be read."""
+        return self.status != "unreachable" and not any(
+            trigger.status is Status.UNKNOWN for trigger in self.triggers
+        )

@@ -1,0 +1,77 @@
+"""Finds the tables that each registered trigger belongs on, by OID."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from trigger_ops.catalog.snapshot import CatalogTable, CatalogTrigger, Snapshot
+from trigger_ops.inspection import Scope
+from trigger_ops.registry import RegisteredTrigger
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """One registered trigger on one table; ``table_oid`` None where the table is missing."""
+
+    registered: RegisteredTrigger
+    schema: str | None
+    table_oid: int | None
+    installed: CatalogTrigger | None
+
+
+def places(
+    triggers: Sequence[RegisteredTrigger], snapshot: Snapshot, alias: str, scope: Scope
+) -> list[Place]:
+    """Return where each trigger belongs, in the order given; one place where nothing is found.
+
+    Without a glob a table is found as PostgreSQL would: the first schema of the search_path that
+    has it. Schemas count even where the role has no USAGE on them.
+    """
+    tables: defaultdict[str, dict[str, CatalogTable]] = defaultdict(dict)
+    for table in snapshot.tables:
+        tables[table.name][table.schema] = table
+    installed = {(one.table_oid, one.name): one for one in snapshot.triggers}
+    found = []
+    for registered in triggers:
+        matching = list(_tables(registered, tables[registered.table[1]], snapshot, scope))
+        for table in matching:
+            live = installed.get((table.oid, registered.pgid))
+            found.append(
+                Place(
+                    registered=registered,
+                    schema=table.schema,
+                    table_oid=table.oid,
+                    installed=live,
+                )
+            )
+        if not matching:
+            found.append(
+                Place(
+                    registered=registered,
+                    schema=registered.table[0],
+                    table_oid=None,
+                    installed=None,
+                )
+            )
+    return found
+
+
+def _tables(
+    registered: RegisteredTrigger,
+    by_schema: dict[str, CatalogTable],
+    snapshot: Snapshot,
+    scope: Scope,
+) -> Iterator[CatalogTable]:
+    fixed = registered.table[0]
+    if fixed is not None:
+        if fixed in by_schema:
+            yield by_schema[fixed]
+    elif scope.glob is not None:
+        yield from (by_schema[schema] for schema in sorted(by_schema) if scope.takes(schema))
+    else:
+        for schema in snapshot.server.search_path:
+            if schema in by_schema:
+                yield by_schema[schema]
+                return

@@ -1,0 +1,50 @@
+"""Selectors: a URI, ``app``, ``app.Model``, or a glob such as ``shop.*:protect_*``."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+
+from trigger_ops.exceptions import UnknownSelector, nearest
+from trigger_ops.registry import RegisteredTrigger
+
+
+def select(
+    triggers: Sequence[RegisteredTrigger], selectors: Iterable[str]
+) -> list[RegisteredTrigger]:
+    """Return the triggers that any selector matches, once each, in the order of the selectors.
+
+    No selector means all of them.
+
+    Raises:
+        UnknownSelector: naming the nearest match, for a selector that matches nothing.
+    """
+    chosen: dict[str, RegisteredTrigger] = {}
+    wanted = list(selectors)
+    for selector in wanted:
+        matches = [trigger for trigger in triggers if matches(trigger, selector)]
+        if not matches:
+            raise UnknownSelector(_unknown(triggers, selector))
+        chosen.update({trigger.uri: trigger for trigger in matches})
+    return list(chosen.values()) if wanted else list(triggers)
+
+
+def matches(trigger: RegisteredTrigger, selector: str) -> bool:
+    """Tell whether one selector means this trigger. Case counts, as in pgtrigger's URIs."""
+    model = f"{trigger.app_label}.{trigger.model}"
+    names = (
+        [trigger.uri] if ":" in selector else [model] if "." in selector else [trigger.app_label]
+    )
+    if any(character in selector for character in "*?["):
+        return any(fnmatch.fnmatchcase(name, selector) for name in [*names, trigger.uri])
+    return selector in names
+
+
+def _unknown(triggers: Sequence[RegisteredTrigger], selector: str) -> str:
+    if not triggers:
+        return f'No trigger matches "{selector}": none is registered at all.'
+    known: dict[str, None] = {}
+    for trigger in triggers:
+        model = f"{trigger.app_label}.{trigger.model}"
+        known.update({trigger.uri: None, model: None, trigger.app_label: None})
+    return f'No registered trigger matches "{selector}": {nearest(selector, known)}'

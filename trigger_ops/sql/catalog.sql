@@ -1,0 +1,152 @@
+-- pin_settings --
+-- Reads the session as it is, then pins what pg_get_triggerdef's text depends on (PostgreSQL docs, 9.27 and 20.11).
+SELECT current_setting('server_version_num')::int AS server_version,
+       current_setting('search_path') AS search_path,
+       current_schema()::text AS install_schema,
+       pg_is_in_recovery() AS in_recovery,
+       current_database() AS name,
+       current_user::text AS role,
+       has_database_privilege(current_database(), 'TEMP') AS may_create_temporary,
+       set_config('search_path', 'pg_catalog', true),
+       set_config('TimeZone', 'UTC', true),
+       set_config('DateStyle', 'ISO, MDY', true),
+       set_config('IntervalStyle', 'postgres', true),
+       set_config('extra_float_digits', '1', true),
+       set_config('bytea_output', 'hex', true),
+       set_config('quote_all_identifiers', 'off', true),
+       set_config('jit', 'off', true),
+       set_config('statement_timeout', %(statement_timeout)s, true),
+       set_config('lock_timeout', %(lock_timeout)s, true)
+
+-- triggers --
+-- Every trigger of every wanted schema with every facet, and the tables the code knows that carry none.
+WITH wanted AS (
+    SELECT c.oid, n.nspname, c.relname, c.relkind, c.relowner, c.relhastriggers, c.relispartition
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p', 'v', 'f')
+       AND n.nspname !~ '^pg_(toast|temp_)' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+), found AS (
+    SELECT t.oid, t.tgrelid, t.tgparentid, t.tgname, t.tgenabled, t.tgtype, t.tgdeferrable, t.tginitdeferred, t.tgconstraint,
+           t.tgoldtable, t.tgnewtable, t.tgargs, t.tgattr, t.tgqual IS NOT NULL AS has_condition, t.tgfoid
+      FROM pg_trigger t LEFT JOIN pg_constraint k ON k.oid = t.tgconstraint
+     WHERE NOT t.tgisinternal OR (t.tgparentid <> 0 AND (k.oid IS NULL OR k.contype = 't'))
+), shapes AS (
+    SELECT a.attrelid, encode(sha256(convert_to(string_agg(concat_ws(' ', a.attnum, quote_ident(a.attname), format_type(a.atttypid, a.atttypmod), a.attcollation),
+           ', ' ORDER BY a.attnum), 'UTF8')), 'hex') AS columns_digest
+      FROM pg_attribute a
+     WHERE a.attnum > 0 AND NOT a.attisdropped
+       AND (a.attrelid IN (SELECT tgrelid FROM found WHERE has_condition AND tgparentid = 0)
+            OR a.attrelid IN (SELECT oid FROM wanted WHERE relname = ANY (%(tables)s::text[]) AND relkind IN ('r', 'p')))
+     GROUP BY a.attrelid
+), uses AS (
+    SELECT d.objid, array_agg(pg_describe_object(d.refclassid, d.refobjid, 0) ORDER BY 1) AS names
+      FROM pg_depend d JOIN found f ON f.oid = d.objid
+     WHERE d.classid = 'pg_trigger'::regclass AND d.refclassid IN ('pg_operator'::regclass, 'pg_proc'::regclass)
+       AND f.has_condition AND NOT (d.refclassid = 'pg_proc'::regclass AND d.refobjid = f.tgfoid)
+     GROUP BY d.objid
+)
+SELECT w.oid AS table_oid, w.nspname AS table_schema, w.relname AS table_name, w.relkind::text AS relkind, w.relhastriggers AS has_triggers,
+       pg_get_userbyid(w.relowner)::text AS table_owner, s.columns_digest,
+       t.oid AS trigger_oid, t.tgparentid AS parent_oid, t.tgname AS trigger_name, t.tgenabled::text AS enabled, t.tgtype AS type_bits,
+       t.tgdeferrable AS deferrable, t.tginitdeferred AS initially_deferred, t.tgconstraint <> 0 AS is_constraint,
+       t.tgoldtable AS old_table, t.tgnewtable AS new_table, t.tgargs AS arguments,
+       CASE WHEN t.tgattr::text <> '' THEN ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr) ORDER BY 1) END AS columns,
+       t.has_condition,
+       CASE WHEN %(definitions)s AND t.has_condition AND t.tgparentid = 0 THEN pg_get_triggerdef(t.oid) END AS definition,
+       u.names AS uses, d.description AS comment,
+       pn.nspname AS function_schema, p.proname AS function_name, p.oid AS function_oid, l.lanname AS language,
+       p.prosecdef AS security_definer, p.proconfig AS function_settings, pg_get_userbyid(p.proowner)::text AS function_owner,
+       pg_has_role(p.proowner, w.relowner, 'MEMBER') AS function_owner_rules_table,
+       CASE WHEN t.tgparentid = 0 THEN p.prosrc END AS body
+  FROM wanted w
+  LEFT JOIN found t ON t.tgrelid = w.oid
+  LEFT JOIN shapes s ON s.attrelid = w.oid
+  LEFT JOIN uses u ON u.objid = t.oid
+  LEFT JOIN pg_proc p ON p.oid = t.tgfoid
+  LEFT JOIN pg_namespace pn ON pn.oid = p.pronamespace
+  LEFT JOIN pg_language l ON l.oid = p.prolang
+  LEFT JOIN pg_description d ON d.objoid = t.oid AND d.classoid = 'pg_trigger'::regclass AND d.objsubid = 0
+ WHERE t.oid IS NOT NULL OR w.relname = ANY (%(tables)s::text[])
+ ORDER BY w.nspname, w.relname, t.tgname, t.oid
+
+-- schemas --
+-- The names of all schemas, to tell a typo from an empty schema.
+SELECT nspname::text FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp_)' ORDER BY 1
+
+-- migration_tables --
+-- Where Django keeps its record of applied migrations, and whether this role may read it.
+SELECT n.nspname::text, has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE')
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relname = 'django_migrations' AND c.relkind IN ('r', 'p', 'v') AND n.nspname !~ '^pg_temp_'
+ ORDER BY 1
+
+-- definition --
+-- One trigger's text, for a second try where the first was locked out by somebody's DDL.
+SELECT pg_get_triggerdef(%(oid)s)
+
+-- columns --
+-- The columns of tables as declarations for a stand-in; takes no lock and needs no right on the tables.
+SELECT a.attrelid AS table_oid,
+       string_agg(format('%%I %%s%%s', a.attname, format_type(a.atttypid, a.atttypmod),
+                         CASE WHEN a.attcollation <> t.typcollation THEN format(' COLLATE %%I.%%I', cn.nspname, co.collname) ELSE '' END),
+                  ', ' ORDER BY a.attnum) AS declarations
+  FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+  LEFT JOIN pg_collation co ON co.oid = a.attcollation LEFT JOIN pg_namespace cn ON cn.oid = co.collnamespace
+ WHERE a.attrelid = ANY (%(oids)s::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+ GROUP BY a.attrelid
+
+-- stand_in_conditions --
+-- The stand-ins' conditions in the server's own spelling, with what they use beyond the built-in.
+SELECT t.tgname, pg_get_triggerdef(t.oid),
+       (SELECT array_agg(pg_describe_object(d.refclassid, d.refobjid, 0) ORDER BY 1) FROM pg_depend d
+         WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
+           AND d.refclassid IN ('pg_operator'::regclass, 'pg_proc'::regclass) AND d.refobjid <> t.tgfoid)
+  FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+ WHERE c.relnamespace = pg_my_temp_schema() AND starts_with(c.relname::text, 'trigger_ops_stand_in_')
+
+-- surroundings --
+-- What lies round the triggers and can switch them off: settings, ignore functions, rules, children, look-alikes.
+SELECT 'setting' AS kind, jsonb_build_object(
+         'database', d.datname, 'role', r.rolname, 'setting', s.setting) AS detail
+  FROM (SELECT setdatabase, setrole, unnest(setconfig) AS setting FROM pg_db_role_setting) s
+  LEFT JOIN pg_database d ON d.oid = s.setdatabase LEFT JOIN pg_roles r ON r.oid = s.setrole
+ WHERE (s.setdatabase = 0 OR d.datname = current_database())
+   AND split_part(s.setting, '=', 1) IN ('pgtrigger.ignore', 'session_replication_role', 'search_path')
+UNION ALL
+SELECT 'ignore_function', jsonb_build_object(
+         'oid', p.oid::bigint, 'schema', n.nspname, 'owner', pg_get_userbyid(p.proowner), 'language', l.lanname, 'body', p.prosrc,
+         'arguments', pg_get_function_identity_arguments(p.oid), 'security_definer', p.prosecdef, 'settings', p.proconfig,
+         'returns', p.prorettype::regtype::text)
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+ WHERE p.proname = '_pgtrigger_should_ignore' AND n.nspname !~ '^pg_temp_'
+UNION ALL
+SELECT 'rule', jsonb_build_object(
+         'table_oid', w.ev_class::bigint, 'name', w.rulename, 'event', w.ev_type::text, 'instead', w.is_instead, 'enabled', w.ev_enabled::text,
+         'definition', pg_get_ruledef(w.oid))
+  FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE w.ev_type <> '1' AND w.ev_enabled <> 'D' AND c.relname = ANY (%(tables)s::text[])
+   AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+UNION ALL
+SELECT 'child', jsonb_build_object(
+         'table_oid', i.inhparent::bigint, 'child_oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname)
+  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_class pc ON pc.oid = i.inhparent
+ WHERE NOT c.relispartition AND pc.relname = ANY (%(tables)s::text[])
+UNION ALL
+SELECT 'former_partition', jsonb_build_object('table_oid', parent.oid::bigint, 'schema', n.nspname, 'name', c.relname)
+  FROM pg_class parent
+  JOIN pg_class c ON c.relkind = 'r' AND NOT c.relispartition AND c.relnatts = parent.relnatts AND c.relnamespace = parent.relnamespace
+                 AND NOT c.relname = ANY (%(tables)s::text[])
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE parent.relkind = 'p' AND NOT parent.relispartition AND parent.relname = ANY (%(tables)s::text[])
+   AND (SELECT array_agg((a.attname, a.atttypid) ORDER BY a.attname) FROM pg_attribute a WHERE a.attrelid = parent.oid AND a.attnum > 0 AND NOT a.attisdropped)
+     = (SELECT array_agg((a.attname, a.atttypid) ORDER BY a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+UNION ALL
+SELECT 'orphan_function', jsonb_build_object('oid', p.oid::bigint, 'schema', n.nspname, 'name', p.proname)
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE p.proname ~ '^pgtrigger_.*_[0-9a-f]{5}$' AND p.prorettype = 'trigger'::regtype
+   AND NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgfoid = p.oid)
+
+-- session_defaults --
+-- What a new session would start with, whatever this one has set since: server, database, role and connection options together.
+SELECT current_setting('pgtrigger.ignore', true), (SELECT reset_val FROM pg_settings WHERE name = 'session_replication_role')

@@ -1,0 +1,91 @@
+"""The closed vocabularies of the project: statuses, enabled modes, facets, levels."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Status(enum.StrEnum):
+    """How a trigger in the database compares with the code."""
+
+    INSTALLED = "INSTALLED"
+    OUTDATED = "OUTDATED"
+    UNINSTALLED = "UNINSTALLED"
+    PRUNE = "PRUNE"
+    UNALLOWED = "UNALLOWED"
+    TAMPERED = "TAMPERED"
+    FOREIGN = "FOREIGN"
+    UNKNOWN = "UNKNOWN"
+
+
+class Enabled(enum.StrEnum):
+    """When PostgreSQL fires the trigger: ``pg_trigger.tgenabled``, clones included."""
+
+    ENABLED = "ENABLED"
+    DISABLED = "DISABLED"
+    REPLICA = "REPLICA"
+    ALWAYS = "ALWAYS"
+    PARTIAL = "PARTIAL"
+    NOT_APPLICABLE = "N/A"
+
+    @classmethod
+    def from_catalog(cls, tgenabled: str) -> Enabled:
+        """Translate the ``"char"`` of ``pg_trigger.tgenabled`` (O, D, R or A)."""
+        return {"O": cls.ENABLED, "D": cls.DISABLED, "R": cls.REPLICA, "A": cls.ALWAYS}[tgenabled]
+
+
+class Facet(enum.StrEnum):
+    """One comparable part of a trigger's definition."""
+
+    BODY = "body"
+    CONDITION = "condition"
+    TIMING = "timing"
+    EVENTS = "events"
+    LEVEL = "level"
+    COLUMNS = "columns"
+    ARGUMENTS = "arguments"
+    DEFERRAL = "deferral"
+    TRANSITION = "transition"
+    FUNCTION = "function"
+    SECURITY = "security"
+    OWNER = "owner"
+    ENABLED = "enabled"
+    COMMENT = "comment"
+
+
+class Level(enum.IntEnum):
+    """How bad a finding is. Ordered, so that ``>=`` means at least as bad."""
+
+    INFO = 20
+    WARNING = 30
+    ERROR = 40
+    CRITICAL = 50
+
+
+class ExitCode(enum.IntEnum):
+    """What a command's exit code says. Zero is the only good news."""
+
+    CLEAN = 0
+    FINDINGS = 1
+    USAGE = 2
+    INCOMPLETE = 3
+    REFUSED = 4
+    BUSY = 5
+    PARTIAL = 6
+    INTERNAL = 70
+
+
+class Verdict(enum.StrEnum):
+    """What the database, the code and the applied migrations say together."""
+
+    SAME = "same"
+    PENDING = "pending"
+    AHEAD = "ahead"
+    OUTDATED = "outdated"
+    TAMPERED = "tampered"
+    MISSING = "missing"
+    ORPHANED = "orphaned"
+    FOREIGN = "foreign"
+    NOT_ALLOWED = "not allowed"
+    UNVERIFIED = "unverified"
+    BROKEN = "cannot be compiled"
