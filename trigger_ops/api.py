@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 from trigger_ops import conf, ledger
 from trigger_ops.catalog.reading import read_schemas
 from trigger_ops.drift import Listing, Report
 from trigger_ops.drift.finding import find
-from trigger_ops.exceptions import DatabaseUnreadable, UnknownDatabase, UnknownSchema, nearest
+from trigger_ops.exceptions import (
+    DatabaseUnreadable,
+    TriggerOpsError,
+    UnknownDatabase,
+    UnknownSchema,
+    nearest,
+)
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger, Scope
 from trigger_ops.inspection.joining import Question, inspect_database
 from trigger_ops.registry import RegisteredTrigger, project_tables, registered_triggers
 from trigger_ops.registry.history import load_migrations
 from trigger_ops.registry.selectors import matches, select
 from trigger_ops.states import Enabled, Level, Status
+
+LOGGER = logging.getLogger("trigger_ops")
 
 NOWHERE_ELSE = Scope()
 """The connection's own search_path."""
@@ -103,6 +112,22 @@ def remember() -> int:
     if written:
         _minted.clear()
     return written
+
+
+def remember_database(using: str) -> int:
+    """Inspect one database and remember its canonical conditions; return how many were new.
+
+    For moments that write anyway, such as ``migrate``: whatever stands in the way is logged, and
+    never ends them.
+    """
+    if connections[using].vendor != "postgresql":
+        return 0
+    try:
+        _inspect_all((), [using], NOWHERE_ELSE)
+        return remember()
+    except (TriggerOpsError, DatabaseError) as error:
+        LOGGER.warning("trigger_ops: conditions of %s were not remembered: %s", using, error)
+        return 0
 
 
 def postgres_aliases() -> list[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from django.apps import AppConfig
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.db.models.signals import post_migrate
 
 from trigger_ops.startup import install_fast_registry
 
@@ -19,3 +22,18 @@ class TriggerOpsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what needs all apps loaded."""
+        # Without a sender: pgtrigger's own receiver may install triggers for a later app.
+        post_migrate.connect(remember_conditions, dispatch_uid="trigger_ops.remember_conditions")
+
+
+def remember_conditions(sender: AppConfig, using: str, **kwargs: Any) -> None:
+    """Remember the canonical conditions of a database that was just migrated.
+
+    Acts once, for the last app that gets the signal. ``flush`` sends it too, but without a plan.
+    """
+    senders = [config for config in apps.get_app_configs() if config.models_module is not None]
+    if "plan" in kwargs and sender is senders[-1]:
+        # Imported late: the public door needs our models.
+        from trigger_ops import api
+
+        api.remember_database(using)
