@@ -1,0 +1,17 @@
+"""Settings of the tests: the demo site's, made quick, with one database that is not PostgreSQL."""
+
+from __future__ import annotations
+
+from demo_site.settings import *  # noqa: F403
+from demo_site.settings import DATABASES
+
+DEBUG = False
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# No model lives here: the router of the demo site allows none.
+DATABASES["lite"] = {
+    "ENGINE": "django.db.backends.sqlite3",
+    "NAME": ":memory:",
+    "TEST": {"MIGRATE": False},
+}
