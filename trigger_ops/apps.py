@@ -22,6 +22,10 @@ class TriggerOpsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what needs all apps loaded."""
+        # Imported late: the checks need our models.
+        from trigger_ops import checks
+
+        checks.register()
         # Without a sender: pgtrigger's own receiver may install triggers for a later app.
         post_migrate.connect(remember_conditions, dispatch_uid="trigger_ops.remember_conditions")
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from django.conf import settings
 
+from trigger_ops.exceptions import BadSettings, nearest
+
 DEFAULTS: dict[str, Any] = {
     # Selector -> "enabled" | "always" | "replica" | "disabled": the mode a trigger should be in.
     "ENABLED": {},
@@ -26,30 +28,68 @@ MODES = ("enabled", "disabled", "replica", "always")
 """What ``ENABLED`` may declare, in any case."""
 
 
-def user_settings() -> dict[str, Any]:
-    """Return what the project put into ``settings.TRIGGER_OPS`` (an empty dict if nothing)."""
-    value = getattr(settings, "TRIGGER_OPS", {})
-    return value if isinstance(value, dict) else {}
+def declared() -> object:
+    """Return what the project put into ``settings.TRIGGER_OPS``, whatever it is."""
+    return getattr(settings, "TRIGGER_OPS", {})
 
 
 def get(key: str) -> Any:
-    """Return one setting, or its default. ``key`` must be in :data:`DEFAULTS`."""
-    return user_settings().get(key, DEFAULTS[key])
+    """Return one setting, or its default. ``key`` must be in :data:`DEFAULTS`.
+
+    Raises:
+        BadSettings: when the value is not of the default's type. System checks say so earlier,
+            but commands and callers may skip those.
+    """
+    whole = declared()
+    if not isinstance(whole, dict):
+        raise BadSettings(f"TRIGGER_OPS must be a dict, not {whole!r}: mend it in the settings.")
+    value, default = whole.get(key, DEFAULTS[key]), DEFAULTS[key]
+    if type(value) is not type(default):
+        wanted = type(default).__name__
+        raise BadSettings(f'TRIGGER_OPS["{key}"] must be of type {wanted}, not {value!r}.')
+    return value
 
 
 def fast_registry() -> bool:
-    """Tell whether start-up may index pgtrigger's registry."""
-    return bool(get("FAST_REGISTRY"))
+    """Tell whether start-up may index pgtrigger's registry.
+
+    False for settings that cannot be read: this runs before any check could report them.
+    """
+    try:
+        return bool(get("FAST_REGISTRY"))
+    except BadSettings:
+        return False
 
 
 def declared_modes() -> dict[str, str]:
-    """Return the declared enabled mode by selector, in upper case as in ``states.Enabled``."""
-    return {selector: str(mode).upper() for selector, mode in get("ENABLED").items()}
+    """Return the declared enabled mode by selector, in upper case as in ``states.Enabled``.
+
+    Raises:
+        BadSettings: for a mode that does not exist.
+    """
+    modes = get("ENABLED")
+    for selector, mode in modes.items():
+        if not isinstance(mode, str) or mode.lower() not in MODES:
+            raise BadSettings(
+                f'TRIGGER_OPS["ENABLED"]["{selector}"] is {mode!r}: it must be one of '
+                f"{', '.join(MODES)}."
+            )
+    return {selector: mode.upper() for selector, mode in modes.items()}
 
 
 def record_database() -> str:
-    """Return the alias that remembers canonical forms."""
-    return str(get("RECORD_DATABASE"))
+    """Return the alias that remembers canonical forms.
+
+    Raises:
+        BadSettings: for an alias that ``settings.DATABASES`` does not have.
+    """
+    alias = str(get("RECORD_DATABASE"))
+    if alias not in settings.DATABASES:
+        raise BadSettings(
+            f'TRIGGER_OPS["RECORD_DATABASE"] is "{alias}": '
+            f"{nearest(alias, list(settings.DATABASES))}"
+        )
+    return alias
 
 
 def statement_timeout() -> int:

@@ -9,6 +9,7 @@ from django.db import DatabaseError, connections, transaction
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from trigger_ops import conf
+from trigger_ops.catalog.transactions import first_line
 from trigger_ops.models import CanonicalForm
 
 LOGGER = logging.getLogger("trigger_ops")
@@ -29,7 +30,8 @@ def remembered_conditions() -> dict[str, str]:
                 CanonicalForm.objects.using(alias).values_list("key", "condition", "signature")
             )
     except DatabaseError as error:
-        LOGGER.warning("trigger_ops: canonical forms on %s cannot be read: %s", alias, error)
+        # A database that is down is what the inspection itself will report.
+        LOGGER.info("trigger_ops: no canonical forms from %s: %s", alias, first_line(error))
         return {}
     return {
         key: condition

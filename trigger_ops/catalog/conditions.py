@@ -8,6 +8,7 @@ takes no lock on the real table and needs no right on it; everything is rolled b
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -155,12 +156,19 @@ def condition_text(definition: str, uses: Iterable[str], *, plain: bool) -> str:
         return ""
     end = definition.rfind(" EXECUTE FUNCTION ")
     condition = definition[start + len(" WHEN ") : end]
-    return "\n".join([condition, *(f"uses {name}" for name in sorted(uses))])
+    return (
+        "\n".join([condition, *(f"uses {name}" for name in sorted(uses))]) if uses else condition
+    )
 
 
 def is_plain(*names: str) -> bool:
     """Tell whether no name can hold text that looks like a clause."""
-    return all(_PLAIN.match(name) for name in names)
+    return all(map(_is_plain, names))
+
+
+@functools.lru_cache(maxsize=50_000)
+def _is_plain(name: str) -> bool:
+    return _PLAIN.match(name) is not None
 
 
 def _start_of_condition(definition: str) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.backends.postgresql.psycopg_any import sql
 
+from trigger_ops.catalog.reading import pin_settings
 from trigger_ops.catalog.transactions import connection_of, discarded
 from trigger_ops.sql import load
 
@@ -15,21 +16,25 @@ CHUNK = 200
 
 
 def read_applied(
-    using: str | None, wanted: Callable[[str], bool], *, statement_timeout: int
+    using: str | None,
+    wanted: Callable[[str], bool],
+    *,
+    statement_timeout: int,
+    lock_timeout: int,
 ) -> dict[str, Applied | None]:
     """Return the applied (app, name) pairs by schema, of the schemas that ``wanted`` takes.
 
     A schema whose record this role may not read gives None. A database where nothing was ever
-    migrated gives an empty dict.
+    migrated gives an empty dict. Timeouts are milliseconds.
 
     Raises:
-        DatabaseUnreadable: when the database cannot be read at all.
+        DatabaseUnreadable: when the database cannot be read at all, or somebody holds the record
+            locked for longer than ``lock_timeout``: without it a verdict would be a guess.
     """
     found: dict[str, Applied | None] = {}
     with discarded(connection_of(using), read_only=True) as cursor:
-        cursor.execute(
-            "SELECT set_config('statement_timeout', %s, true)", [str(statement_timeout)]
-        )
+        parameters = {"statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
+        pin_settings(cursor, {key: str(value) for key, value in parameters.items()})
         cursor.execute(load("catalog")["migration_tables"])
         rows = [(schema, allowed) for schema, allowed in cursor.fetchall() if wanted(schema)]
         found.update({schema: None for schema, allowed in rows if not allowed})

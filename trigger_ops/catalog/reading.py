@@ -13,8 +13,11 @@ from trigger_ops.catalog.snapshot import (
     CatalogTable,
     CatalogTrigger,
     Clone,
+    FunctionSetting,
     IgnoreFunction,
+    Operator,
     OrphanFunction,
+    ParameterGrant,
     RelatedTable,
     Rule,
     Server,
@@ -163,7 +166,8 @@ def _fold(
     clones: defaultdict[int, list[Clone]] = defaultdict(list)
     tables: dict[int, CatalogTable] = {}
     for row in rows:
-        tables.setdefault(row["table_oid"], _table(row))
+        if row["table_oid"] not in tables:
+            tables[row["table_oid"]] = _table(row)
         if row["parent_oid"]:
             root = row["parent_oid"]
             while parents.get(root):
@@ -196,6 +200,7 @@ def _clone(row: dict[str, Any]) -> Clone:
         enabled=row["enabled"],
         type_bits=row["type_bits"],
         function_oid=row["function_oid"],
+        has_triggers=row["has_triggers"],
     )
 
 
@@ -249,18 +254,23 @@ def _read_surroundings(cursor: Any, parameters: dict[str, Any]) -> Surroundings:
             IgnoreFunction(**{**detail, "settings": tuple(detail["settings"] or ())})
             for detail in found["ignore_function"]
         ),
-        rules=tuple(
-            Rule(**{key: value for key, value in detail.items() if key != "enabled"})
-            for detail in found["rule"]
-        ),
-        children=tuple(
-            RelatedTable(
-                table_oid=detail["table_oid"], schema=detail["schema"], name=detail["name"]
-            )
-            for detail in found["child"]
-        ),
-        former_partitions=tuple(RelatedTable(**detail) for detail in found["former_partition"]),
+        rules=tuple(Rule(**detail) for detail in found["rule"]),
+        children=_related(found["child"]),
+        above=_related(found["above"]),
+        partitions=_related(found["partition"]),
+        former_partitions=_related(found["former_partition"]),
         orphan_functions=tuple(OrphanFunction(**detail) for detail in found["orphan_function"]),
+        function_settings=tuple(FunctionSetting(**one) for one in found["function_setting"]),
+        grants=tuple(ParameterGrant(**detail) for detail in found["privilege"]),
+        subscriptions=tuple(detail["name"] for detail in found["subscription"]),
+        operators=tuple(Operator(**detail) for detail in found["operator"]),
+    )
+
+
+def _related(details: Iterable[dict[str, Any]]) -> tuple[RelatedTable, ...]:
+    return tuple(
+        RelatedTable(table_oid=one["table_oid"], schema=one["schema"], name=one["name"])
+        for one in details
     )
 
 

@@ -16,6 +16,7 @@ class Clone:
     enabled: str
     type_bits: int
     function_oid: int
+    has_triggers: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +95,8 @@ class IgnoreFunction:
     security_definer: bool
     settings: tuple[str, ...]
     returns: str
+    has_support: bool
+    owner_is_trusted: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,12 +118,11 @@ class Rule:
     name: str
     event: str
     instead: bool
-    definition: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RelatedTable:
-    """An inheritance child, or a table shaped like the partitions of ``table_oid``."""
+    """A table that has to do with ``table_oid``: its child, parent, partition, or one like them."""
 
     table_oid: int
     schema: str
@@ -137,6 +139,36 @@ class OrphanFunction:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class FunctionSetting:
+    """A function or procedure that runs with a setting under which triggers do not fire."""
+
+    oid: int
+    schema: str
+    name: str
+    arguments: str
+    kind: str
+    setting: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ParameterGrant:
+    """A role that is no superuser and may SET a setting that switches triggers off."""
+
+    role: str
+    setting: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Operator:
+    """A comparison of built-in types that is neither PostgreSQL's own nor an extension's."""
+
+    schema: str
+    name: str
+    left: str
+    right: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Surroundings:
     """What lies round the triggers and can switch them off without touching them."""
 
@@ -144,8 +176,14 @@ class Surroundings:
     ignore_functions: tuple[IgnoreFunction, ...] = ()
     rules: tuple[Rule, ...] = ()
     children: tuple[RelatedTable, ...] = ()
+    above: tuple[RelatedTable, ...] = ()
+    partitions: tuple[RelatedTable, ...] = ()
     former_partitions: tuple[RelatedTable, ...] = ()
     orphan_functions: tuple[OrphanFunction, ...] = ()
+    function_settings: tuple[FunctionSetting, ...] = ()
+    grants: tuple[ParameterGrant, ...] = ()
+    subscriptions: tuple[str, ...] = ()
+    operators: tuple[Operator, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -87,7 +87,7 @@ def _one_sentence(alias: str) -> Iterator[None]:
     try:
         yield
     except (DatabaseError, InterfaceError) as error:
-        raise DatabaseUnreadable(f'"{alias}" could not be read: {first_line(error)}') from error
+        raise DatabaseUnreadable(f'"{alias}" could not be read: {first_line(error)}.') from error
 
 
 def first_line(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from trigger_ops.catalog.snapshot import (
     OrphanFunction,
     Snapshot,
     StoredSetting,
+    Surroundings,
 )
 from trigger_ops.drift import Finding
 from trigger_ops.drift.ids import KINDS
@@ -62,6 +63,8 @@ def bypasses(database: InspectedDatabase) -> Iterator[Finding]:
     called = called_schemas(snapshot, around.ignore_functions)
     yield from _ignore_functions(database, around.ignore_functions, called)
     yield from _orphan_functions(database, around.orphan_functions)
+    yield from _function_settings(database, around)
+    yield from _rights(database, around)
 
 
 # The shared ignore function --------------------------------------------------------------------
@@ -88,10 +91,15 @@ def called_schemas(snapshot: Snapshot, functions: Iterable[IgnoreFunction]) -> f
     for trigger in snapshot.triggers:
         if not trigger.name.startswith("pgtrigger_"):
             continue
-        for prefix in _CALL.findall(trigger.body):
+        for prefix in _call_prefixes(trigger.body):
             schema = identifiers(prefix, separator=".")[0] if prefix else first
             called.add(schema or ignore_function_schema() or "public")
     return frozenset(called)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _call_prefixes(body: str) -> tuple[str, ...]:
+    return tuple(_CALL.findall(body)) if IGNORE_FUNCTION in body.lower() else ()
 
 
 def _ignore_functions(
@@ -135,6 +143,8 @@ def _difference(function: IgnoreFunction) -> str:
         return f"it returns {function.returns}"
     if function.security_definer:
         return "it is SECURITY DEFINER"
+    if function.has_support:
+        return "it has a planner support function, which can replace its calls"
     if function.settings:
         return f"it runs with {', '.join(function.settings)}"
     return ""
@@ -202,15 +212,55 @@ def _reset(setting: StoredSetting) -> str:
     return f"ALTER ROLE ALL RESET {setting.name};"
 
 
+def _function_settings(database: InspectedDatabase, around: Surroundings) -> Iterator[Finding]:
+    """Whoever may execute such a function writes past the triggers with it."""
+    reported = {one.oid for one in around.ignore_functions} | {
+        one.installed.function_oid for one in database.triggers if one.installed
+    }
+    for one in around.function_settings:
+        name, _, value = one.setting.partition("=")
+        setting = StoredSetting(database=None, role=None, name=name, value=value)
+        if one.oid in reported or not _bypass(setting):
+            continue
+        signature = f"{quoted(one.schema)}.{quoted(one.name)}({one.arguments})"
+        yield about_database(
+            database,
+            "C003",
+            f"The {one.kind.lower()} {signature} runs with {one.setting}: whoever may execute it "
+            "writes past the triggers.",
+            f"ALTER {one.kind} {signature} RESET {name};",
+            schema=one.schema,
+        )
+
+
+def _rights(database: InspectedDatabase, around: Surroundings) -> Iterator[Finding]:
+    for grant in around.grants:
+        role = "PUBLIC" if grant.role == "PUBLIC" else quoted(grant.role)
+        yield about_database(
+            database,
+            "I011",
+            f"Role {role} is no superuser and may SET {grant.setting}, which stops ordinary "
+            "triggers from firing.",
+            f"REVOKE SET ON PARAMETER {grant.setting} FROM {role};",
+        )
+    for name in around.subscriptions:
+        yield about_database(
+            database,
+            "I012",
+            f'The subscription "{name}" applies changes for which only triggers in mode ALWAYS or '
+            "REPLICA fire.",
+            "manage.py pgtrigger ls --long",
+        )
+
+
 # Functions without a trigger -----------------------------------------------------------------------
 
 
 def _orphan_functions(
     database: InspectedDatabase, functions: Iterable[OrphanFunction]
 ) -> Iterator[Finding]:
-    registered = {one.registered.pgid for one in database.triggers if one.registered}
     for function in functions:
-        if function.name in registered or function.name not in database.known_pgids:
+        if function.name in database.registered_pgids or function.name not in database.known_pgids:
             continue
         yield about_database(
             database,

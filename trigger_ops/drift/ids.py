@@ -40,6 +40,8 @@ KINDS = _kinds(
     ("W008", Level.WARNING, "function in a schema of others"),
     ("W009", Level.WARNING, "inheritance child without the trigger"),
     ("W010", Level.WARNING, "rewrite rule diverts writes"),
+    ("W011", Level.WARNING, "operator in the place of PostgreSQL's own"),
+    ("W012", Level.WARNING, "shared ignore function of a stranger"),
     ("I001", Level.INFO, "pending migration"),
     ("I002", Level.INFO, "foreign trigger on a managed table"),
     ("I003", Level.INFO, "comment missing or old, definition equal"),
@@ -49,4 +51,8 @@ KINDS = _kinds(
     ("I007", Level.INFO, "copy of the ignore function that nothing calls"),
     ("I008", Level.INFO, "function in the first schema of the search_path, not its table's"),
     ("I009", Level.INFO, "table that looks like a former partition"),
+    ("I010", Level.INFO, "function shared with a table of another project"),
+    ("I011", Level.INFO, "a role may switch triggers off"),
+    ("I012", Level.INFO, "a subscription writes past the triggers"),
+    ("I013", Level.INFO, "table hidden behind another of its name"),
 )

@@ -33,6 +33,7 @@ def about_tables(database: InspectedDatabase) -> Iterator[Finding]:
     yield from _rules(snapshot.surroundings, guarded)
     yield from _children(snapshot, snapshot.surroundings, guarded)
     yield from _former_partitions(snapshot, snapshot.surroundings, guarded)
+    yield from _shadowed(database)
 
 
 def generation_of(
@@ -64,8 +65,10 @@ def _function_schemas(server: Server, guarded: Guarded) -> Iterator[Finding]:
             f"The trigger's function lives in schema {live.function_schema}, its table in "
             f"{live.schema}: dropping that schema drops the trigger."
         )
-        # Stock pgtrigger puts every function into the first schema of the search_path.
-        code = "I008" if live.function_schema == server.install_schema else "W008"
+        # Stock pgtrigger puts every function into the first schema of the search_path, so a table
+        # that the code itself names with another schema can have it nowhere else.
+        named = trigger.registered is not None and trigger.registered.table[0] is not None
+        code = "I008" if named and live.function_schema == server.install_schema else "W008"
         fix = f"{drop_statement(live)} -- and install with search_path = {quoted(live.schema)}"
         yield make(code, trigger, message, fix=fix, facets=frozenset({Facet.FUNCTION}))
 
@@ -186,3 +189,16 @@ def _former_partitions(
                     f"{quoted(table.schema)}.{quoted(table.name)} FOR VALUES …;"
                 )
             yield make("I009", trigger, message, fix=fix)
+
+
+def _shadowed(database: InspectedDatabase) -> Iterator[Finding]:
+    for table in database.shadowed:
+        finding = about_database(
+            database,
+            "I013",
+            f"The table {table.schema}.{table.name} lies behind another one of its name on the "
+            "search_path, and does not have that one's triggers.",
+            f"manage.py pgtrigger ls -s {table.schema}",
+            schema=table.schema,
+        )
+        yield dataclasses.replace(finding, table=table.name)

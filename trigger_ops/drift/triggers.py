@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 
@@ -59,14 +60,19 @@ def about_trigger(trigger: InspectedTrigger) -> Iterator[Finding]:
     yield from _about_mode(trigger, live)
     if live.function == trigger.trigger:
         yield from _about_function(trigger, live)
-    if not live.has_triggers:
+    tables = [(live.schema, live.table, live.has_triggers)]
+    tables += [(one.schema, one.table, one.has_triggers) for one in live.clones]
+    for schema, table, has_triggers in tables:
+        if has_triggers:
+            continue
+        name = f"{quoted(schema)}.{quoted(table)}".replace("'", "''")
         yield make(
             "C008",
             trigger,
-            f'pg_class.relhastriggers of table "{trigger.table}" is false, so PostgreSQL fires '
+            f'pg_class.relhastriggers of table "{table}" is false, so PostgreSQL fires '
             "none of its triggers.",
             fix="UPDATE pg_class SET relhastriggers = true WHERE oid = "  # noqa: S608 - only shown
-            f"'{quoted(live.schema)}.{quoted(live.table)}'::regclass;",
+            f"'{name}'::regclass;",
             facets=frozenset({Facet.ENABLED}),
         )
 
@@ -175,6 +181,9 @@ def _orphaned(trigger: InspectedTrigger) -> Iterator[Finding]:
     fix = "manage.py pgtrigger prune"
     if trigger.database != "default":
         fix += f" -d {trigger.database}"
+    table = trigger.uri.removesuffix(f":{trigger.trigger}")
+    if trigger.installed and table not in (trigger.table, quoted(trigger.table)):
+        fix = drop_statement(trigger.installed)  # stock prune sees the search_path alone
     yield make("W002", trigger, message, fix=fix)
 
 
@@ -277,6 +286,7 @@ def _about_function(trigger: InspectedTrigger, live: CatalogTrigger) -> Iterator
         yield make("I005", trigger, message, fix=fix)
 
 
+@functools.lru_cache(maxsize=10_000)
 def _unqualified_target(body: str) -> str:
     for name, dot in _WRITES.findall(_LITERALS.sub("''", body)):
         if not dot and name.upper() not in ("SET", "OF", "ON", "OR"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 
-from trigger_ops.catalog.snapshot import CatalogTrigger, Snapshot
+from trigger_ops.catalog.snapshot import CatalogTrigger, RelatedTable, Snapshot
 from trigger_ops.registry import RegisteredTrigger
 from trigger_ops.states import Enabled, Facet, Status, Verdict
 
@@ -67,8 +67,10 @@ class InspectedDatabase:
     """One database, inspected. ``status`` is ok, unreachable or "not postgresql".
 
     ``spelled`` are the canonical conditions that had to be minted, by key, so that they can be
-    remembered; ``ms`` is how long it took, in milliseconds; ``known_pgids`` are the trigger names
-    that the code or any migration of this project ever used.
+    remembered; ``ms`` is how long it took, in milliseconds; ``registered_pgids`` are the
+    trigger names that the code uses, ``known_pgids`` those that it or any migration ever used; ``shadowed`` are tables without the
+    trigger behind the inspected ones on the search_path; ``registered`` are (table, trigger name)
+    of all that the code declares, asked for or not.
     """
 
     alias: str
@@ -78,7 +80,10 @@ class InspectedDatabase:
     snapshot: Snapshot | None = None
     schemas: int = 0
     ms: int = 0
+    registered_pgids: frozenset[str] = frozenset()
     known_pgids: frozenset[str] = frozenset()
+    shadowed: tuple[RelatedTable, ...] = ()
+    registered: frozenset[tuple[str, str]] = frozenset()
     spelled: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property

@@ -83,4 +83,6 @@ def _is_harmless(setting: str, live: CatalogTrigger) -> bool:
         return False
     path = split_search_path(value, role="$user")
     allowed = {"pg_catalog", "pg_temp", live.schema, live.function_schema}
-    return set(path) <= allowed and "pg_temp" not in path[:-1]
+    # PostgreSQL looks into pg_catalog first unless the path names it further on: then operators
+    # and functions of the schemas before it take the place of the built-in ones.
+    return set(path) <= allowed and "pg_temp" not in path[:-1] and "pg_catalog" not in path[1:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Mapping
 
@@ -30,6 +31,7 @@ class CanonicalConditions:
     failed_for_all: bool = False
     _wanted: dict[str, tuple[Definition, CatalogTrigger]] = dataclasses.field(default_factory=dict)
     _bound: set[str] = dataclasses.field(default_factory=set)
+    _bases: dict[tuple[str | None, tuple[str, ...]], str] = dataclasses.field(default_factory=dict)
 
     def want(self, definition: Definition, live: CatalogTrigger) -> None:
         """Ask for a condition as it would read on the live trigger's table."""
@@ -61,29 +63,33 @@ class CanonicalConditions:
     def failure(self, definition: Definition, live: CatalogTrigger) -> str:
         """Say why :meth:`of` gave None."""
         base = self._base(definition, live)
-        return self.failures.get(_bound_key(base, live), self.failures.get(base, ""))
+        return self.failures.get(_bound_key(base, live.schema), self.failures.get(base, ""))
 
     def _lookup(self, definition: Definition, live: CatalogTrigger) -> str | None:
         base = self._base(definition, live)
-        found = self.known.get(_bound_key(base, live))
+        found = self.known.get(_bound_key(base, live.schema))
         return self.known.get(base) if found is None else found
 
     def _open_key(self, definition: Definition, live: CatalogTrigger) -> str:
         base = self._base(definition, live)
-        return _bound_key(base, live) if base in self._bound else base
+        return _bound_key(base, live.schema) if base in self._bound else base
 
     def _keep(self, key: str, text: str, definition: Definition, live: CatalogTrigger) -> None:
         quoted = live.schema.replace('"', '""')
         if f"{live.schema}." in text or f'"{quoted}".' in text:
             base = self._base(definition, live)
             self._bound.add(base)
-            key = _bound_key(base, live)
+            key = _bound_key(base, live.schema)
         self.known[key] = text
         self.minted[key] = text
 
     def _base(self, definition: Definition, live: CatalogTrigger) -> str:
-        parts = (str(self.server.major), live.columns_digest or "", *definition.stand_in_parts)
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        source = (live.columns_digest, definition.stand_in_parts)
+        base = self._bases.get(source)
+        if base is None:
+            parts = (str(self.server.major), live.columns_digest or "", *definition.stand_in_parts)
+            base = self._bases[source] = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        return base
 
     def _stand_in(self, key: str, definition: Definition, live: CatalogTrigger) -> StandIn:
         path = self.server.search_path
@@ -104,8 +110,9 @@ class CanonicalConditions:
         return ""
 
 
-def _bound_key(base: str, live: CatalogTrigger) -> str:
-    return hashlib.sha256(f"{base}\0{live.schema}".encode()).hexdigest()
+@functools.lru_cache(maxsize=50_000)
+def _bound_key(base: str, schema: str) -> str:
+    return hashlib.sha256(f"{base}\0{schema}".encode()).hexdigest()
 
 
 def live_condition(live: CatalogTrigger) -> str | None:

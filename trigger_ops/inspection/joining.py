@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from trigger_ops.catalog.migrations import Applied, read_applied
 from trigger_ops.catalog.reading import read_snapshot
-from trigger_ops.catalog.snapshot import CatalogTrigger
+from trigger_ops.catalog.snapshot import CatalogTrigger, RelatedTable
 from trigger_ops.catalog.transactions import connection_of, in_transaction
 from trigger_ops.exceptions import DatabaseUnreadable
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger, Scope
@@ -132,9 +132,17 @@ def _inspect(question: Question) -> InspectedDatabase:
     _spell(found, conditions, {})
     legs = _legs(question, found, server.search_path)
     _spell(found, conditions, legs)
-    triggers = [_inspected(question, place, conditions, legs) for place in found]
+    triggers = [
+        inspected
+        for place in found
+        if not place.hidden or place.installed is not None
+        for inspected in [_inspected(question, place, conditions, legs)]
+        if not place.hidden or inspected.is_suspect
+    ]
     if question.orphans:
-        taken = places(question.everything, snapshot, question.alias, question.scope)
+        taken = found
+        if len(question.chosen) != len(question.everything):
+            taken = places(question.everything, snapshot, question.alias, question.scope)
         triggers += unregistered(
             snapshot,
             alias=question.alias,
@@ -150,12 +158,26 @@ def _inspect(question: Question) -> InspectedDatabase:
         triggers=tuple(triggers),
         snapshot=snapshot,
         schemas=len({one.schema for one in found if one.schema and one.table_oid}),
+        shadowed=_shadowed(found),
+        registered=frozenset((one.table[1], one.pgid) for one in question.everything),
         spelled=conditions.minted,
+        registered_pgids=frozenset(one.pgid for one in question.everything),
         known_pgids=frozenset(
             [one.pgid for one in question.everything]
             + [pgid for leg in legs.values() for pgid in leg.ever]
         ),
     )
+
+
+def _shadowed(found: Sequence[Place]) -> tuple[RelatedTable, ...]:
+    hidden = {
+        one.table_oid: RelatedTable(
+            table_oid=one.table_oid, schema=one.schema, name=one.registered.table[1]
+        )
+        for one in found
+        if one.hidden and one.installed is None and one.table_oid and one.schema
+    }
+    return tuple(hidden.values())
 
 
 def _spell(
@@ -194,6 +216,7 @@ def _legs(question: Question, found: Sequence[Place], path: Sequence[str]) -> di
         question.alias,
         lambda schema: schema in path or schema in own,
         statement_timeout=question.statement_timeout,
+        lock_timeout=question.lock_timeout,
     )
     on_path = next((schema for schema in path if schema in applied), None)
     records: dict[str, Applied | None] = dict(applied) if question.scope.glob else {}
@@ -233,7 +256,7 @@ def _inspected(
         status=judgement.status,
         enabled=mode,
         verdict=judgement.verdict,
-        facets=tuple(facet for facet in Facet if facet in facets),
+        facets=tuple(facet for facet in Facet if facet in facets) if facets else (),
         expected_mode=expected,
         registered_hash=definition.hash if definition else None,
         installed_hash=live.comment if live else None,
@@ -261,7 +284,11 @@ def _judgement(
         )
     if place.installed is None:
         nothing_to_guard = leg is None and place.table_oid is None
-        pending = nothing_to_guard or (leg is not None and registered.pgid not in leg.applied)
+        # A table whose model no applied migration made was not made by migrations: then the
+        # record is no excuse for the missing trigger.
+        unmade = place.table_oid is not None and leg is not None and not leg.made(registered)
+        unapplied = leg is not None and registered.pgid not in leg.applied
+        pending = nothing_to_guard or (unapplied and not unmade)
         reason = "" if place.table_oid else "its table is missing"
         return Judgement(
             status=Status.UNINSTALLED,

@@ -13,12 +13,16 @@ from trigger_ops.registry import RegisteredTrigger
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """One registered trigger on one table; ``table_oid`` None where the table is missing."""
+    """One registered trigger on one table; ``table_oid`` None where the table is missing.
+
+    ``hidden`` marks a table behind another one of the same name on the search_path.
+    """
 
     registered: RegisteredTrigger
     schema: str | None
     table_oid: int | None
     installed: CatalogTrigger | None
+    hidden: bool = False
 
 
 def places(
@@ -36,7 +40,7 @@ def places(
     found = []
     for registered in triggers:
         matching = list(_tables(registered, tables[registered.table[1]], snapshot, scope))
-        for table in matching:
+        for number, table in enumerate(matching):
             live = installed.get((table.oid, registered.pgid))
             found.append(
                 Place(
@@ -44,6 +48,7 @@ def places(
                     schema=table.schema,
                     table_oid=table.oid,
                     installed=live,
+                    hidden=number > 0 and scope.glob is None,
                 )
             )
         if not matching:
@@ -71,7 +76,7 @@ def _tables(
     elif scope.glob is not None:
         yield from (by_schema[schema] for schema in sorted(by_schema) if scope.takes(schema))
     else:
-        for schema in snapshot.server.search_path:
-            if schema in by_schema:
-                yield by_schema[schema]
-                return
+        path = [schema for schema in snapshot.server.search_path if schema in by_schema]
+        # A path that was asked for says which table is meant; the session's own may have been
+        # bent to show a decoy, so what it hides is looked at as well.
+        yield from (by_schema[schema] for schema in path[: 1 if scope.path else None])

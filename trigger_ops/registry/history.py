@@ -8,8 +8,10 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.state import ProjectState
 from pgtrigger import compiler, features
 
+from trigger_ops.registry import RegisteredTrigger
 from trigger_ops.registry.definition import Definition, definition_of
 
 Migration = tuple[str, str]
@@ -20,16 +22,26 @@ class History:
     """What migrations on disk say about triggers, by pgid.
 
     ``applied`` is the state at the applied migrations, ``ever`` every form that any migration
-    ever gave a trigger, ``apps`` the labels that have migrations at all.
+    ever gave a trigger, ``apps`` the labels that have migrations at all, ``models`` the (app
+    label, lower-case name) of every model that the applied migrations made.
     """
 
     applied: dict[str, Definition]
     ever: dict[str, tuple[Definition, ...]]
     apps: frozenset[str]
+    models: frozenset[tuple[str, str]] = frozenset()
 
     def covers(self, app_label: str) -> bool:
         """Tell whether migrations can say anything about an app's triggers."""
         return app_label in self.apps
+
+    def made(self, trigger: RegisteredTrigger) -> bool:
+        """Tell whether the applied migrations made the trigger's model.
+
+        Tables of many-to-many fields are made with another model, so they always count.
+        """
+        meta = trigger.model_class._meta
+        return bool(meta.auto_created) or (meta.app_label, meta.model_name) in self.models
 
 
 class MigrationFiles:
@@ -49,14 +61,20 @@ class MigrationFiles:
         """Return the history as a database sees it that has applied these migrations."""
         key = frozenset(applied)
         if key not in self._states:
+            state = self._state(set(applied))
             self._states[key] = History(
-                applied=self._state(set(applied)),
+                applied={
+                    definition.pgid: definition
+                    for model in state.models.values()
+                    for definition in _definitions(model.options.get("triggers", ()))
+                },
                 ever=self._ever,
                 apps=frozenset(self._loader.migrated_apps),
+                models=frozenset(state.models),
             )
         return self._states[key]
 
-    def _state(self, applied: set[Migration]) -> dict[str, Definition]:
+    def _state(self, applied: set[Migration]) -> ProjectState:
         for key, squashed in self._loader.replacements.items():
             if squashed.replaces and all(tuple(one) in applied for one in squashed.replaces):
                 applied.add(key)
@@ -66,12 +84,7 @@ class MigrationFiles:
             parent.key for key in known for parent in self._loader.graph.node_map[key].parents
         }
         leaves = sorted(known - parents)
-        state = self._loader.project_state(leaves)
-        return {
-            definition.pgid: definition
-            for model in state.models.values()
-            for definition in _definitions(model.options.get("triggers", ()))
-        }
+        return self._loader.project_state(leaves)
 
 
 def load_migrations() -> MigrationFiles | None:

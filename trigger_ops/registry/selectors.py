@@ -22,10 +22,10 @@ def select(
     chosen: dict[str, RegisteredTrigger] = {}
     wanted = list(selectors)
     for selector in wanted:
-        matches = [trigger for trigger in triggers if matches(trigger, selector)]
-        if not matches:
+        found = [trigger for trigger in triggers if matches(trigger, selector)]
+        if not found:
             raise UnknownSelector(_unknown(triggers, selector))
-        chosen.update({trigger.uri: trigger for trigger in matches})
+        chosen.update({trigger.uri: trigger for trigger in found})
     return list(chosen.values()) if wanted else list(triggers)
 
 

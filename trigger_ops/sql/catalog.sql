@@ -1,5 +1,6 @@
 -- pin_settings --
 -- Reads the session as it is, then pins what pg_get_triggerdef's text depends on (PostgreSQL docs, 9.27 and 20.11).
+-- Nested loops over catalogs that nobody has analyzed since a large deploy would grow with the square of the triggers.
 SELECT current_setting('server_version_num')::int AS server_version,
        current_setting('search_path') AS search_path,
        current_schema()::text AS install_schema,
@@ -15,11 +16,13 @@ SELECT current_setting('server_version_num')::int AS server_version,
        set_config('bytea_output', 'hex', true),
        set_config('quote_all_identifiers', 'off', true),
        set_config('jit', 'off', true),
+       set_config('enable_nestloop', 'off', true),
        set_config('statement_timeout', %(statement_timeout)s, true),
        set_config('lock_timeout', %(lock_timeout)s, true)
 
 -- triggers --
 -- Every trigger of every wanted schema with every facet, and the tables the code knows that carry none.
+-- PostgreSQL's internal triggers execute built-in functions (OIDs below 16384): one that does not is hidden by hand.
 WITH wanted AS (
     SELECT c.oid, n.nspname, c.relname, c.relkind, c.relowner, c.relhastriggers, c.relispartition
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -29,14 +32,14 @@ WITH wanted AS (
     SELECT t.oid, t.tgrelid, t.tgparentid, t.tgname, t.tgenabled, t.tgtype, t.tgdeferrable, t.tginitdeferred, t.tgconstraint,
            t.tgoldtable, t.tgnewtable, t.tgargs, t.tgattr, t.tgqual IS NOT NULL AS has_condition, t.tgfoid
       FROM pg_trigger t LEFT JOIN pg_constraint k ON k.oid = t.tgconstraint
-     WHERE NOT t.tgisinternal OR (t.tgparentid <> 0 AND (k.oid IS NULL OR k.contype = 't'))
+     WHERE NOT t.tgisinternal OR t.tgfoid >= 16384 OR (t.tgparentid <> 0 AND (k.oid IS NULL OR k.contype = 't'))
 ), shapes AS (
     SELECT a.attrelid, encode(sha256(convert_to(string_agg(concat_ws(' ', a.attnum, quote_ident(a.attname), format_type(a.atttypid, a.atttypmod), a.attcollation),
            ', ' ORDER BY a.attnum), 'UTF8')), 'hex') AS columns_digest
       FROM pg_attribute a
      WHERE a.attnum > 0 AND NOT a.attisdropped
-       AND (a.attrelid IN (SELECT tgrelid FROM found WHERE has_condition AND tgparentid = 0)
-            OR a.attrelid IN (SELECT oid FROM wanted WHERE relname = ANY (%(tables)s::text[]) AND relkind IN ('r', 'p')))
+       AND a.attrelid IN (SELECT tgrelid FROM found WHERE has_condition AND tgparentid = 0
+                           UNION SELECT oid FROM wanted WHERE relname = ANY (%(tables)s::text[]) AND relkind IN ('r', 'p'))
      GROUP BY a.attrelid
 ), uses AS (
     SELECT d.objid, array_agg(pg_describe_object(d.refclassid, d.refobjid, 0) ORDER BY 1) AS names
@@ -75,9 +78,10 @@ SELECT nspname::text FROM pg_namespace WHERE nspname !~ '^pg_(toast|temp_)' ORDE
 
 -- migration_tables --
 -- Where Django keeps its record of applied migrations, and whether this role may read it.
+-- No views: reading one would run its maker's functions with this role's rights.
 SELECT n.nspname::text, has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE')
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relname = 'django_migrations' AND c.relkind IN ('r', 'p', 'v') AND n.nspname !~ '^pg_temp_'
+ WHERE c.relname = 'django_migrations' AND c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_temp_'
  ORDER BY 1
 
 -- definition --
@@ -111,18 +115,19 @@ SELECT 'setting' AS kind, jsonb_build_object(
   FROM (SELECT setdatabase, setrole, unnest(setconfig) AS setting FROM pg_db_role_setting) s
   LEFT JOIN pg_database d ON d.oid = s.setdatabase LEFT JOIN pg_roles r ON r.oid = s.setrole
  WHERE (s.setdatabase = 0 OR d.datname = current_database())
-   AND split_part(s.setting, '=', 1) IN ('pgtrigger.ignore', 'session_replication_role', 'search_path')
+   AND lower(split_part(s.setting, '=', 1)) IN ('pgtrigger.ignore', 'session_replication_role', 'search_path')
 UNION ALL
 SELECT 'ignore_function', jsonb_build_object(
          'oid', p.oid::bigint, 'schema', n.nspname, 'owner', pg_get_userbyid(p.proowner), 'language', l.lanname, 'body', p.prosrc,
          'arguments', pg_get_function_identity_arguments(p.oid), 'security_definer', p.prosecdef, 'settings', p.proconfig,
-         'returns', p.prorettype::regtype::text)
+         'returns', p.prorettype::regtype::text, 'has_support', p.prosupport::oid <> 0,
+         'owner_is_trusted', EXISTS (SELECT 1 FROM pg_roles r WHERE r.oid = p.proowner AND r.rolsuper)
+           OR EXISTS (SELECT 1 FROM pg_class c WHERE c.relname = ANY (%(tables)s::text[]) AND pg_has_role(p.proowner, c.relowner, 'MEMBER')))
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
  WHERE p.proname = '_pgtrigger_should_ignore' AND n.nspname !~ '^pg_temp_'
 UNION ALL
 SELECT 'rule', jsonb_build_object(
-         'table_oid', w.ev_class::bigint, 'name', w.rulename, 'event', w.ev_type::text, 'instead', w.is_instead, 'enabled', w.ev_enabled::text,
-         'definition', pg_get_ruledef(w.oid))
+         'table_oid', w.ev_class::bigint, 'name', w.rulename, 'event', w.ev_type::text, 'instead', w.is_instead)
   FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE w.ev_type <> '1' AND w.ev_enabled <> 'D' AND c.relname = ANY (%(tables)s::text[])
    AND n.nspname NOT IN ('pg_catalog', 'information_schema')
@@ -132,6 +137,25 @@ SELECT 'child', jsonb_build_object(
   FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_class pc ON pc.oid = i.inhparent
  WHERE NOT c.relispartition AND pc.relname = ANY (%(tables)s::text[])
+UNION ALL
+SELECT 'above', jsonb_build_object(
+         'table_oid', i.inhrelid::bigint, 'schema', n.nspname, 'name', p.relname)
+  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace n ON n.oid = p.relnamespace
+ WHERE NOT c.relispartition AND c.relname = ANY (%(tables)s::text[])
+UNION ALL
+SELECT 'partition', jsonb_build_object('table_oid', t.root::bigint, 'schema', n.nspname, 'name', c.relname)
+  FROM (WITH RECURSIVE tree AS (
+            SELECT i.inhparent AS root, i.inhrelid FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent
+             WHERE p.relkind = 'p' AND p.relname = ANY (%(tables)s::text[]) AND NOT i.inhdetachpending
+             UNION SELECT tree.root, i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.inhrelid WHERE NOT i.inhdetachpending)
+        SELECT * FROM tree) t
+  JOIN pg_class c ON c.oid = t.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+UNION ALL
+SELECT 'operator', jsonb_build_object('schema', n.nspname, 'name', o.oprname, 'left', o.oprleft::regtype::text, 'right', o.oprright::regtype::text)
+  FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace JOIN pg_type lt ON lt.oid = o.oprleft JOIN pg_type rt ON rt.oid = o.oprright
+ WHERE o.oprname IN ('=', '<>', '<', '<=', '>', '>=') AND o.oprnamespace <> 'pg_catalog'::regnamespace
+   AND lt.typnamespace = 'pg_catalog'::regnamespace AND rt.typnamespace = 'pg_catalog'::regnamespace
+   AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = 'pg_operator'::regclass AND e.objid = o.oid AND e.deptype = 'e')
 UNION ALL
 SELECT 'former_partition', jsonb_build_object('table_oid', parent.oid::bigint, 'schema', n.nspname, 'name', c.relname)
   FROM pg_class parent
@@ -146,6 +170,21 @@ SELECT 'orphan_function', jsonb_build_object('oid', p.oid::bigint, 'schema', n.n
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
  WHERE p.proname ~ '^pgtrigger_.*_[0-9a-f]{5}$' AND p.prorettype = 'trigger'::regtype
    AND NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgfoid = p.oid)
+
+UNION ALL
+SELECT 'function_setting', jsonb_build_object('oid', p.oid::bigint, 'schema', n.nspname, 'name', p.proname, 'setting', s.setting,
+         'arguments', pg_get_function_identity_arguments(p.oid), 'kind', CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END)
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace CROSS JOIN LATERAL unnest(p.proconfig) AS s(setting)
+ WHERE p.proconfig IS NOT NULL AND lower(split_part(s.setting, '=', 1)) IN ('pgtrigger.ignore', 'session_replication_role')
+UNION ALL
+SELECT 'privilege', jsonb_build_object('setting', a.parname, 'role', CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(x.grantee) END)
+  FROM pg_parameter_acl a CROSS JOIN LATERAL aclexplode(a.paracl) AS x
+ WHERE a.parname = 'session_replication_role' AND x.privilege_type = 'SET'
+   AND NOT EXISTS (SELECT 1 FROM pg_roles r WHERE r.oid = x.grantee AND r.rolsuper)
+UNION ALL
+SELECT 'subscription', jsonb_build_object('name', s.subname)
+  FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+ WHERE d.datname = current_database() AND s.subenabled
 
 -- session_defaults --
 -- What a new session would start with, whatever this one has set since: server, database, role and connection options together.

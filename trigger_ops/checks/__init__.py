@@ -1,0 +1,47 @@
+"""Django system checks: the project, its settings, its triggers, and drift.
+
+| ID   | level   | tag         | says |
+|------|---------|-------------|------|
+| S001 | Error   | (always)    | ``trigger_ops`` does not stand before ``pgtrigger`` in INSTALLED_APPS |
+| S002 | Error   | (always)    | ``pgtrigger`` is not in INSTALLED_APPS |
+| S003 | Error   | (always)    | ``TRIGGER_OPS`` is not a dict |
+| S004 | Error   | (always)    | ``TRIGGER_OPS`` has a key that does not exist |
+| S005 | Error   | (always)    | a value of ``TRIGGER_OPS`` has the wrong type |
+| S006 | Error   | (always)    | ``ENABLED`` declares a mode that does not exist |
+| S007 | Error   | (always)    | ``RECORD_DATABASE`` is not an alias of DATABASES |
+| S008 | Warning | (always)    | a selector in ``ENABLED`` matches no registered trigger |
+| S010 | Warning | models      | a trigger's name that PostgreSQL cannot read without quotes |
+| S011 | Warning | models      | ``$$`` in a trigger's body |
+| S012 | Warning | models      | a condition that begins with "(" and is not enclosed as a whole |
+| S013 | Warning | models      | a trigger that cannot be compiled |
+| S014 | Warning | models      | TRUNCATE for each row |
+| S015 | Warning | models      | a condition on OLD or NEW where there is none |
+| S020 | Warning | database    | a server older than PostgreSQL 15 |
+| S021 | Warning | database    | serious drift: see ``manage.py pgtrigger check`` |
+| S022 | Warning | database, trigger_ops | a database that could not be read |
+
+The IDs are preceded by ``trigger_ops.``. Under ``Tags.database`` there are never Errors, because
+``migrate`` stops at those. Drift itself comes under the tag ``trigger_ops`` with ``--deploy``,
+with the IDs and levels of ``manage.py pgtrigger check``:
+
+    manage.py check --deploy --tag trigger_ops --database default
+"""
+
+from __future__ import annotations
+
+from django.core import checks
+
+from trigger_ops.checks.databases import check_before_migrating, check_drift
+from trigger_ops.checks.project import check_apps, check_settings
+from trigger_ops.checks.triggers import check_triggers
+
+TAG = "trigger_ops"
+
+
+def register() -> None:
+    """Register every check. To be called once, from ``AppConfig.ready``."""
+    checks.register(check_apps)
+    checks.register(check_settings)
+    checks.register(check_triggers, checks.Tags.models)
+    checks.register(check_before_migrating, checks.Tags.database)
+    checks.register(check_drift, TAG, deploy=True)

@@ -1,0 +1,59 @@
+"""How a verb ends: exit codes for results and for every kind of error."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from django.core.management.base import CommandError
+from django.db import DatabaseError, InterfaceError
+
+from trigger_ops.exceptions import (
+    BadSettings,
+    TriggerOpsError,
+    UnknownDatabase,
+    UnknownSchema,
+    UnknownSelector,
+)
+from trigger_ops.states import ExitCode
+
+_USAGE = (UnknownSelector, UnknownDatabase, UnknownSchema, BadSettings)
+
+
+class Outcome(CommandError):
+    """The verb did its work, all its output is written, and the result is not clean.
+
+    ``call_command`` raises it, with the exit code in ``returncode``; on the command line it
+    becomes the exit code, and its sentence a line on stderr unless stdout has ``told`` it.
+    """
+
+    def __init__(self, sentence: str, code: ExitCode, *, told: bool = False) -> None:
+        super().__init__(sentence, returncode=int(code))
+        self.told = told
+
+
+@contextlib.contextmanager
+def errors_as_sentences() -> Iterator[None]:
+    """Turn whatever is raised inside into a :class:`CommandError` with the right exit code."""
+    try:
+        yield
+    except CommandError:
+        raise
+    except _USAGE as error:
+        raise CommandError(str(error), returncode=int(ExitCode.USAGE)) from error
+    except TriggerOpsError as error:
+        raise CommandError(str(error), returncode=int(ExitCode.REFUSED)) from error
+    except (DatabaseError, InterfaceError) as error:
+        raise CommandError(_sentence(error), returncode=int(ExitCode.BUSY)) from error
+    except Exception as error:
+        raise CommandError(
+            f"Internal error, {type(error).__name__}: {_sentence(error)} "
+            "Run it again with --traceback and report what it prints.",
+            returncode=int(ExitCode.INTERNAL),
+        ) from error
+
+
+def _sentence(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    text = lines[0].strip() if lines else "no message"
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,0 +1,3 @@
+"""Turns listings and reports into text, tables and documents. Pure: nothing is read or printed."""
+
+from __future__ import annotations
