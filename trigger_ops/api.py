@@ -25,7 +25,7 @@ from trigger_ops.inspection.joining import Question, inspect_database
 from trigger_ops.registry import RegisteredTrigger, project_tables, registered_triggers
 from trigger_ops.registry.history import load_migrations
 from trigger_ops.registry.selectors import matches, select
-from trigger_ops.states import Enabled, Level, Status
+from trigger_ops.states import Enabled, Facet, Level, Status
 
 LOGGER = logging.getLogger("trigger_ops")
 
@@ -58,10 +58,12 @@ def survey(
     scope: Scope = NOWHERE_ELSE,
     asked: bool = False,
     statuses: Collection[Status] = (),
+    ignoring: Collection[Facet] = (),
 ) -> Listing:
     """List triggers of one or more databases, for ``ls`` and ``diff``.
 
-    ``asked`` says that differences count for the exit code; ``statuses`` keeps only those.
+    ``asked`` says that differences count for the exit code, those in ``ignoring`` apart;
+    ``statuses`` keeps only those.
 
     Raises:
         UnknownSelector, UnknownDatabase, UnknownSchema: naming the nearest match.
@@ -73,6 +75,7 @@ def survey(
         databases=tuple(inspected),
         triggers=tuple(one for one in triggers if not statuses or one.status in statuses),
         asked=asked,
+        ignoring=frozenset(ignoring),
     )
 
 

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from demo_site.tutorial import runner
 from demo_site.tutorial.columns import side_by_side
 from demo_site.tutorial.runner import ENTRIES, Outcome
-from tests.tutorial.conftest import Site
+from tests.site import Site
 
 
 def test_all_examples_run_twice_and_do_what_is_expected(site: Site) -> None:

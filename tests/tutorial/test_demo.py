@@ -16,7 +16,7 @@ import pgtrigger
 import pytest
 from django.test import Client
 
-from tests.tutorial.conftest import Site
+from tests.site import Site
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from demo_site.tutorial.examples import EXAMPLES, SNIPPETS, Example
-from tests.tutorial.conftest import Site
+from tests.site import Site
 
 RAISING = {"CannotDelete"}
 PRINTING = [example for example in EXAMPLES if example.name not in RAISING]

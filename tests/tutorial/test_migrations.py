@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tutorial.conftest import Site
+from tests.site import Site
 
 
 def test_migrations_say_all_that_the_models_say(site: Site) -> None:

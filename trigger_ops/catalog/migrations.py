@@ -39,9 +39,14 @@ def read_applied(
         rows = [(schema, allowed) for schema, allowed in cursor.fetchall() if wanted(schema)]
         found.update({schema: None for schema, allowed in rows if not allowed})
         readable = [schema for schema, allowed in rows if allowed]
+        if len(readable) > CHUNK:
+            cursor.execute('SAVEPOINT "trigger_ops_records"')
         for start in range(0, len(readable), CHUNK):
             chunk = readable[start : start + CHUNK]
             pairs: dict[str, set[tuple[str, str]]] = {schema: set() for schema in chunk}
+            if start:
+                # Gives up the locks of the last chunk: thousands at once find no room.
+                cursor.execute('ROLLBACK TO SAVEPOINT "trigger_ops_records"')
             cursor.execute(_query(chunk))
             for schema, app, name in cursor.fetchall():
                 pairs[schema].add((app, name))

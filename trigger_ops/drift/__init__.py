@@ -65,11 +65,15 @@ def targets_of(databases: tuple[InspectedDatabase, ...]) -> tuple[Target, ...]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:
-    """What ``ls`` and ``diff`` print. ``asked`` is true under ``--check``."""
+    """What ``ls`` and ``diff`` print.
+
+    ``asked`` is true under ``--check``; ``ignoring`` are facets that count as no difference.
+    """
 
     databases: tuple[InspectedDatabase, ...]
     triggers: tuple[InspectedTrigger, ...]
     asked: bool = False
+    ignoring: frozenset[Facet] = frozenset()
 
     @property
     def complete(self) -> bool:
@@ -84,7 +88,7 @@ class Listing:
     @property
     def differing(self) -> tuple[InspectedTrigger, ...]:
         """The triggers that are not exactly as the code says."""
-        return tuple(one for one in self.triggers if one.is_suspect)
+        return tuple(one for one in self.triggers if one.differs(self.ignoring))
 
     @property
     def exit_code(self) -> ExitCode:

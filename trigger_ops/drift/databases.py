@@ -29,6 +29,12 @@ _CALL = re.compile(
 )
 _OFF = {"session_replication_role": ("replica",)}
 _NOTHING_IGNORED = ("", "{}")
+_SWITCHES = ("pgtrigger.ignore", "session_replication_role")
+_COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_SETS = re.compile(
+    r"\bset_config\b|\bexecute\b"
+    r"|\bset\s+(?:local\s+|session\s+)?(?:pgtrigger\.ignore|session_replication_role)"
+)
 
 
 def about_database(
@@ -162,7 +168,7 @@ def _reinstall(database: InspectedDatabase) -> str:
 def _settings(
     database: InspectedDatabase, settings: tuple[StoredSetting, ...]
 ) -> Iterator[Finding]:
-    stored = {(one.name, one.value) for one in settings if one.source == "stored"}
+    stored = {(one.name.lower(), one.value) for one in settings if one.source == "stored"}
     for setting in settings:
         if setting.source == "session" and (setting.name, setting.value) in stored:
             continue
@@ -176,11 +182,12 @@ def _settings(
 
 
 def _bypass(setting: StoredSetting) -> str:
-    if setting.name == "pgtrigger.ignore" and setting.value not in _NOTHING_IGNORED:
+    name = setting.name.lower()  # PostgreSQL keeps the case that it was given
+    if name == "pgtrigger.ignore" and setting.value not in _NOTHING_IGNORED:
         return "the triggers named there never fire for those sessions"
-    if setting.value in _OFF.get(setting.name, ()):
+    if setting.value.lower() in _OFF.get(name, ()):
         return "no ordinary trigger fires for those sessions"
-    if setting.name == "search_path":
+    if name == "search_path":
         path = split_search_path(setting.value, role="$user")
         if "pg_catalog" in path[1:]:
             return (
@@ -199,17 +206,18 @@ def _whose(setting: StoredSetting) -> str:
 
 
 def _reset(setting: StoredSetting) -> str:
+    name = ".".join(part if part.islower() else quoted(part) for part in setting.name.split("."))
     if setting.source == "session":
         return (
-            f"ALTER SYSTEM RESET {setting.name}; SELECT pg_reload_conf(); "
+            f"ALTER SYSTEM RESET {name}; SELECT pg_reload_conf(); "
             "-- or take it out of postgresql.conf or of OPTIONS in settings.DATABASES"
         )
     inside = f" IN DATABASE {quoted(setting.database)}" if setting.database else ""
     if setting.role:
-        return f"ALTER ROLE {quoted(setting.role)}{inside} RESET {setting.name};"
+        return f"ALTER ROLE {quoted(setting.role)}{inside} RESET {name};"
     if setting.database:
-        return f"ALTER DATABASE {quoted(setting.database)} RESET {setting.name};"
-    return f"ALTER ROLE ALL RESET {setting.name};"
+        return f"ALTER DATABASE {quoted(setting.database)} RESET {name};"
+    return f"ALTER ROLE ALL RESET {name};"
 
 
 def _function_settings(database: InspectedDatabase, around: Surroundings) -> Iterator[Finding]:
@@ -273,6 +281,9 @@ def _orphan_functions(
 
 
 def body_bypasses(trigger: CatalogTrigger) -> bool:
-    """Tell whether a foreign trigger's function meddles with what switches triggers off."""
-    text = trigger.body.lower()
-    return "pgtrigger.ignore" in text or "session_replication_role" in text
+    """Tell whether a foreign trigger's function sets what switches triggers off.
+
+    To read it, as a witness does, is no harm.
+    """
+    text = _COMMENTS.sub(" ", trigger.body.lower())
+    return any(name in text for name in _SWITCHES) and _SETS.search(text) is not None

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from trigger_ops.drift import Finding
 from trigger_ops.drift.databases import bypasses
 from trigger_ops.drift.ids import KINDS
+from trigger_ops.drift.strangers import strangers
 from trigger_ops.drift.tables import about_tables, generation_of
 from trigger_ops.drift.triggers import about_trigger
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
@@ -27,6 +28,7 @@ def _about(database: InspectedDatabase) -> Iterator[Finding]:
         findings = about_trigger(trigger)
         yield from _generations(trigger, database, findings)
     yield from bypasses(database)
+    yield from strangers(database)
     yield from about_tables(database)
 
 

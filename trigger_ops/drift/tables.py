@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from trigger_ops.catalog.snapshot import CatalogTrigger, Server, Snapshot, Surroundings
 from trigger_ops.drift import Finding
 from trigger_ops.drift.databases import about_database, body_bypasses
-from trigger_ops.drift.triggers import drop_statement, make, quoted
+from trigger_ops.drift.triggers import command, drop_statement, make, quoted
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
+from trigger_ops.inspection.orphans import looks_installed
 from trigger_ops.registry.definition import DELETE, ROW, TRUNCATE
 from trigger_ops.states import Facet, Status
 
@@ -31,7 +32,10 @@ def about_tables(database: InspectedDatabase) -> Iterator[Finding]:
     yield from _truncate_guards(snapshot, guarded)
     yield from _foreign_triggers(database, snapshot, guarded)
     yield from _rules(snapshot.surroundings, guarded)
+    yield from _sharers(database, snapshot, guarded)
     yield from _children(snapshot, snapshot.surroundings, guarded)
+    yield from _above(snapshot.surroundings, guarded)
+    yield from _partitions(snapshot.surroundings, guarded)
     yield from _former_partitions(snapshot, snapshot.surroundings, guarded)
     yield from _shadowed(database)
 
@@ -104,16 +108,21 @@ def _protects_deletes(trigger: InspectedTrigger, live: CatalogTrigger) -> bool:
 def _foreign_triggers(
     database: InspectedDatabase, snapshot: Snapshot, guarded: Guarded
 ) -> Iterator[Finding]:
-    known = {
-        one.installed.oid
-        for one in database.triggers
-        if one.installed and (one.registered or one.status is Status.PRUNE)
+    known = {one.installed.oid for one in database.triggers if one.installed and one.registered}
+    tables = {(live.schema, live.table) for pairs in guarded.values() for _, live in pairs}
+    tables |= {
+        (clone.schema, clone.table)
+        for pairs in guarded.values()
+        for _, live in pairs
+        for clone in live.clones
     }
     for live in snapshot.triggers:
-        if live.oid in known or live.table_oid not in guarded:
+        ours = (live.table, live.name) in database.registered or looks_installed(live)
+        meddles = live.oid not in known and body_bypasses(live)
+        if not meddles and (ours or (live.schema, live.table) not in tables):
             continue
         where = f"{live.schema}.{live.table}"
-        if body_bypasses(live):
+        if meddles:
             code = "C003"
             message = (
                 f"The foreign trigger {live.name} on {where} sets what switches other triggers "
@@ -133,6 +142,23 @@ def _foreign_triggers(
             status=Status.FOREIGN,
             enabled=live.mode,
         )
+
+
+def _sharers(
+    database: InspectedDatabase, snapshot: Snapshot, guarded: Guarded
+) -> Iterator[Finding]:
+    """Two projects with one name for a trigger overwrite each other's function."""
+    executing: defaultdict[int, list[CatalogTrigger]] = defaultdict(list)
+    for live in snapshot.triggers:
+        if (live.table, live.name) not in database.registered:
+            executing[live.function_oid].append(live)
+    for trigger, live in (pair for pairs in guarded.values() for pair in pairs):
+        for other in executing.get(live.function_oid, ()) if live.function == live.name else ():
+            message = (
+                f"The trigger {other.name} on {other.schema}.{other.table}, which this project "
+                "does not know, executes the same function: who installs there replaces the body."
+            )
+            yield make("I010", trigger, message, fix=drop_statement(other))
 
 
 def _rules(around: Surroundings, guarded: Guarded) -> Iterator[Finding]:
@@ -163,6 +189,37 @@ def _children(snapshot: Snapshot, around: Surroundings, guarded: Guarded) -> Ite
                 f"{quoted(live.schema)}.{quoted(live.table)};"
             )
             yield make("W009", trigger, message, fix=fix)
+
+
+def _above(around: Surroundings, guarded: Guarded) -> Iterator[Finding]:
+    """Statement triggers fire for the table that a statement names, not for those below it."""
+    for parent in around.above:
+        for trigger, live in guarded.get(parent.table_oid, []):
+            if live.type_bits & ROW:
+                continue
+            above = f"{parent.schema}.{parent.name}"
+            message = (
+                f"Table {live.table} inherits from {above}: what is written through {above} "
+                "reaches its rows, and this statement trigger does not fire."
+            )
+            fix = (
+                f"ALTER TABLE {quoted(live.schema)}.{quoted(live.table)} NO INHERIT "
+                f"{quoted(parent.schema)}.{quoted(parent.name)};"
+            )
+            yield make("W009", trigger, message, fix=fix)
+
+
+def _partitions(around: Surroundings, guarded: Guarded) -> Iterator[Finding]:
+    for partition in around.partitions:
+        for trigger, live in guarded.get(partition.table_oid, []):
+            clones = {(clone.schema, clone.table) for clone in live.clones}
+            if not live.type_bits & ROW or (partition.schema, partition.name) in clones:
+                continue
+            message = (
+                f"The partition {partition.schema}.{partition.name} has no copy of the trigger, "
+                "so its rows are not guarded."
+            )
+            yield make("E003", trigger, message, fix=command("install", trigger))
 
 
 def _former_partitions(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+from collections.abc import Collection
 
 from trigger_ops.catalog.snapshot import CatalogTrigger, RelatedTable, Snapshot
 from trigger_ops.registry import RegisteredTrigger
@@ -53,6 +54,17 @@ class InspectedTrigger:
     live_condition: str | None = None
     registered: RegisteredTrigger | None = None
     installed: CatalogTrigger | None = None
+
+    def differs(self, ignoring: Collection[Facet] = ()) -> bool:
+        """Tell whether the database is known to be other than the code here.
+
+        What could not be read is not known to differ, and a foreign trigger is none of the code's.
+        """
+        if self.verdict in (Verdict.SAME, Verdict.AHEAD):
+            return any(facet not in ignoring for facet in self.facets)
+        if self.verdict is Verdict.NOT_ALLOWED:
+            return self.installed is not None
+        return self.verdict not in (Verdict.FOREIGN, Verdict.UNVERIFIED, Verdict.BROKEN)
 
     @property
     def is_suspect(self) -> bool:

@@ -20,13 +20,19 @@ def looks_like_pgtrigger(name: str) -> bool:
     return len(name) > len("pgtrigger") and name.startswith("pgtrigger")
 
 
-def is_provably_ours(live: CatalogTrigger, tables: Collection[tuple[str | None, str]]) -> bool:
-    """Tell whether pgtrigger must have installed it: name, function, comment and table agree."""
+def looks_installed(live: CatalogTrigger) -> bool:
+    """Tell whether pgtrigger, of whatever project, installed it: name, function and comment agree."""
     return (
         _OURS.match(live.name) is not None
         and live.function == live.name
         and _SHA1.match(live.comment or "") is not None
-        and ((None, live.table) in tables or (live.schema, live.table) in tables)
+    )
+
+
+def is_provably_ours(live: CatalogTrigger, tables: Collection[tuple[str | None, str]]) -> bool:
+    """Tell whether pgtrigger must have installed it: name, function, comment and table agree."""
+    return looks_installed(live) and (
+        (None, live.table) in tables or (live.schema, live.table) in tables
     )
 
 

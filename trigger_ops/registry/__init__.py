@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 from django.apps import apps
@@ -11,6 +12,7 @@ from pgtrigger import core, features
 from pgtrigger.registry import registered
 
 from trigger_ops.registry.definition import Definition, definition_of, split_table
+from trigger_ops.registry.pausing import collector_paused
 
 IGNORE_FUNCTION = "_pgtrigger_should_ignore"
 
@@ -45,7 +47,8 @@ class RegisteredTrigger:
 
 def registered_triggers() -> list[RegisteredTrigger]:
     """Return every registered trigger, in registry order. One bad trigger ends nothing."""
-    return [_registered(model, trigger) for model, trigger in registered()]
+    with collector_paused():
+        return [_registered(model, trigger) for model, trigger in registered()]
 
 
 def _registered(model: Any, trigger: core.Trigger) -> RegisteredTrigger:
@@ -60,13 +63,18 @@ def _registered(model: Any, trigger: core.Trigger) -> RegisteredTrigger:
         app_label=model._meta.app_label,
         model=model._meta.object_name,
         name=str(trigger.name),
-        kinds=frozenset(base.__name__ for base in type(trigger).__mro__),
+        kinds=_kinds(type(trigger)),
         pgid=pgid,
         table=split_table(model._meta.db_table),
         definition=definition,
         error=error,
         model_class=model,
     )
+
+
+@functools.cache
+def _kinds(kind: type[core.Trigger]) -> frozenset[str]:
+    return frozenset(base.__name__ for base in kind.__mro__)
 
 
 def project_tables() -> frozenset[tuple[str | None, str]]:

@@ -106,6 +106,7 @@ def _body(text: str, pgid: str) -> str | None:
     return text[opened + 2 : closed] if -1 not in (start, opened, closed) else None
 
 
+@functools.lru_cache(maxsize=10_000)
 def _events(operation: str) -> tuple[int, frozenset[str] | None]:
     bits = 0
     columns: set[str] = set()

@@ -13,6 +13,7 @@ from pgtrigger import compiler, features
 
 from trigger_ops.registry import RegisteredTrigger
 from trigger_ops.registry.definition import Definition, definition_of
+from trigger_ops.registry.pausing import collector_paused
 
 Migration = tuple[str, str]
 
@@ -89,7 +90,10 @@ class MigrationFiles:
 
 def load_migrations() -> MigrationFiles | None:
     """Load the migrations, or None where pgtrigger keeps triggers out of them."""
-    return MigrationFiles() if features.migrations() else None  # type: ignore[no-untyped-call]
+    if not features.migrations():  # type: ignore[no-untyped-call]
+        return None
+    with collector_paused():
+        return MigrationFiles()
 
 
 def _definitions(triggers: Iterable[Any]) -> Iterator[Definition]:

@@ -18,8 +18,10 @@ from types import ModuleType
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser, SystemCheckError
+from django.db import DEFAULT_DB_ALIAS
 from pgtrigger.management.commands.pgtrigger import Command as StockCommand
 
+from trigger_ops import api
 from trigger_ops.management.outcomes import Outcome, errors_as_sentences
 from trigger_ops.management.streams import environment_colour
 from trigger_ops.management.subcommands import check, diff, ls
@@ -89,8 +91,11 @@ class Command(StockCommand):
         if isinstance(method, functools.partial):
             method(options)
             return None
-        stock: str | None = super().handle(*args, method=method, **options)  # type: ignore[no-untyped-call]
-        return stock
+        super().handle(*args, method=method, **options)  # type: ignore[no-untyped-call]
+        if method == self.install:
+            # What was just installed is spelled out now, so that later checks need not write.
+            api.remember_database(options["database"] or DEFAULT_DB_ALIAS)
+        return None
 
     def _run(self, module: ModuleType, options: dict[str, Any]) -> None:
         with errors_as_sentences():

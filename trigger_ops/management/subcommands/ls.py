@@ -20,7 +20,7 @@ from trigger_ops.management.subcommands.options import (
 from trigger_ops.rendering import documents, listings
 from trigger_ops.rendering.reports import unreachable
 from trigger_ops.rendering.wording import counted
-from trigger_ops.states import ExitCode, Status
+from trigger_ops.states import ExitCode, Facet, Status
 
 SUMMARY = "List triggers and their installation state."
 FORMATS = ("text", "table", "json", "csv")
@@ -61,6 +61,7 @@ def handle(command: BaseCommand, options: Mapping[str, Any]) -> None:
         scope=scope_of(options),
         asked=bool(options["check"]),
         statuses=statuses,
+        ignoring=(Facet.COMMENT,),  # not shown in any column: INSTALLED ENABLED must exit with 0
     )
     colour = wants_colour(command.stdout, options)
     write_data(command.stdout, _rendered(listing, wanted, options, colour=colour))

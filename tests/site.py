@@ -1,3 +1,5 @@
+"""The demo site on databases of its own, for tests that use it as a person would."""
+
 from __future__ import annotations
 
 import os
@@ -14,7 +16,7 @@ from django.db import connection
 from django.db.backends.postgresql.psycopg_any import sql
 from django.db.utils import ConnectionHandler
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
