@@ -90,7 +90,7 @@ def _spell_batch(
         )
         columns: dict[int, str] = dict(cursor.fetchall())
         _create(cursor, path, list(enumerate(batch)), columns, spelled)
-        cursor.execute("SELECT set_config('search_path', 'pg_catalog', true)")
+        cursor.execute("SET LOCAL search_path = pg_catalog")
         cursor.execute(load("catalog")["stand_in_conditions"])
         for name, definition, uses in cursor.fetchall():
             one = batch[int(name.removeprefix("stand_in_"))]

@@ -15,6 +15,7 @@ from trigger_ops.catalog.snapshot import (
     Clone,
     FunctionSetting,
     IgnoreFunction,
+    Meddler,
     Operator,
     OrphanFunction,
     ParameterGrant,
@@ -71,6 +72,7 @@ def read_snapshot(
 def read_schemas(using: str | None) -> list[str]:
     """Return the names of all schemas of a database, temporary ones left out."""
     with discarded(connection_of(using), read_only=True) as cursor:
+        cursor.execute("SET LOCAL search_path = pg_catalog")
         cursor.execute(load("catalog")["schemas"])
         return [name for (name,) in cursor.fetchall()]
 
@@ -264,12 +266,13 @@ def _read_surroundings(cursor: Any, parameters: dict[str, Any]) -> Surroundings:
         grants=tuple(ParameterGrant(**detail) for detail in found["privilege"]),
         subscriptions=tuple(detail["name"] for detail in found["subscription"]),
         operators=tuple(Operator(**detail) for detail in found["operator"]),
+        meddlers=tuple(Meddler(**detail) for detail in found["meddler"]),
     )
 
 
 def _related(details: Iterable[dict[str, Any]]) -> tuple[RelatedTable, ...]:
     return tuple(
-        RelatedTable(table_oid=one["table_oid"], schema=one["schema"], name=one["name"])
+        RelatedTable(**{key: value for key, value in one.items() if key != "child_oid"})
         for one in details
     )
 
@@ -283,7 +286,11 @@ def _session_defaults(cursor: Any) -> Iterable[StoredSetting]:
     """Return what this very session started with: covers ALTER SYSTEM and connection options."""
     cursor.execute('SAVEPOINT "trigger_ops_defaults"')
     try:
-        cursor.execute("RESET pgtrigger.ignore")
+        cursor.execute("SELECT current_setting('pgtrigger.ignore', true) IS NOT NULL")
+        if cursor.fetchone()[0]:
+            # Not for a session that never heard of it: RESET would make it known, no rollback
+            # would undo that, and the ignore function is slower where it is known and empty.
+            cursor.execute("RESET pgtrigger.ignore")
         cursor.execute(load("catalog")["session_defaults"])
         ignored, role = cursor.fetchone()
     except DatabaseError:

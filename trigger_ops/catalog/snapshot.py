@@ -127,6 +127,7 @@ class RelatedTable:
     table_oid: int
     schema: str
     name: str
+    partitioned: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,6 +170,21 @@ class Operator:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Meddler:
+    """What makes a function run (``what``: a default, a constraint, an event trigger, ...).
+
+    The function's ``body`` speaks of a setting that switches triggers off. ``asked`` means that
+    nothing but a call makes it run, and ``what`` is then the function itself.
+    """
+
+    what: str
+    function: str
+    body: str
+    asked: bool
+    fix: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Surroundings:
     """What lies round the triggers and can switch them off without touching them."""
 
@@ -184,6 +200,7 @@ class Surroundings:
     grants: tuple[ParameterGrant, ...] = ()
     subscriptions: tuple[str, ...] = ()
     operators: tuple[Operator, ...] = ()
+    meddlers: tuple[Meddler, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,19 +29,37 @@ with the IDs and levels of ``manage.py pgtrigger check``:
 
 from __future__ import annotations
 
-from django.core import checks
+import functools
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from trigger_ops.checks.databases import check_before_migrating, check_drift
-from trigger_ops.checks.project import check_apps, check_settings
-from trigger_ops.checks.triggers import check_triggers
+from django.core import checks
 
 TAG = "trigger_ops"
 
 
 def register() -> None:
-    """Register every check. To be called once, from ``AppConfig.ready``."""
-    checks.register(check_apps)
-    checks.register(check_settings)
-    checks.register(check_triggers, checks.Tags.models)
-    checks.register(check_before_migrating, checks.Tags.database)
-    checks.register(check_drift, TAG, deploy=True)
+    """Register every check. To be called once, from ``AppConfig.ready``.
+
+    The checks' modules are imported when they run: every process of the project gets here, and
+    few of them check anything.
+    """
+    checks.register(_late("project", "check_apps"))
+    checks.register(_late("project", "check_settings"))
+    checks.register(_late("triggers", "check_triggers"), checks.Tags.models)
+    checks.register(_late("databases", "check_before_migrating"), checks.Tags.database)
+    checks.register(_late("databases", "check_drift"), TAG, deploy=True)
+
+
+@functools.cache
+def _late(module: str, name: str) -> Callable[..., list[checks.CheckMessage]]:
+    def check(
+        app_configs: Sequence[Any] | None = None, **options: Any
+    ) -> list[checks.CheckMessage]:
+        function = getattr(importlib.import_module(f"trigger_ops.checks.{module}"), name)
+        messages: list[checks.CheckMessage] = function(app_configs=app_configs, **options)
+        return messages
+
+    check.__name__ = name
+    return check

@@ -10,7 +10,6 @@ from pgtrigger import compiler
 
 from trigger_ops.catalog.reading import split_search_path
 from trigger_ops.catalog.snapshot import (
-    CatalogTrigger,
     IgnoreFunction,
     OrphanFunction,
     Snapshot,
@@ -280,10 +279,10 @@ def _orphan_functions(
         )
 
 
-def body_bypasses(trigger: CatalogTrigger) -> bool:
-    """Tell whether a foreign trigger's function sets what switches triggers off.
+def body_bypasses(body: str) -> bool:
+    """Tell whether the body of a foreign function sets what switches triggers off.
 
     To read it, as a witness does, is no harm.
     """
-    text = _COMMENTS.sub(" ", trigger.body.lower())
+    text = _COMMENTS.sub(" ", body.lower())
     return any(name in text for name in _SWITCHES) and _SETS.search(text) is not None

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from trigger_ops.drift import Finding
 from trigger_ops.drift.databases import bypasses
 from trigger_ops.drift.ids import KINDS
 from trigger_ops.drift.strangers import strangers
-from trigger_ops.drift.tables import about_tables, generation_of
+from trigger_ops.drift.tables import Generation, about_tables, generation, newest_generations
 from trigger_ops.drift.triggers import about_trigger
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
-from trigger_ops.states import Verdict
+from trigger_ops.states import Status, Verdict
 
 
 def find(databases: Sequence[InspectedDatabase]) -> tuple[Finding, ...]:
@@ -24,18 +24,22 @@ def find(databases: Sequence[InspectedDatabase]) -> tuple[Finding, ...]:
 
 
 def _about(database: InspectedDatabase) -> Iterator[Finding]:
+    newest = newest_generations(database)
     for trigger in database.triggers:
         findings = about_trigger(trigger)
-        yield from _generations(trigger, database, findings)
+        yield from _generations(trigger, newest, findings)
     yield from bypasses(database)
     yield from strangers(database)
     yield from about_tables(database)
 
 
 def _generations(
-    trigger: InspectedTrigger, database: InspectedDatabase, findings: Iterable[Finding]
+    trigger: InspectedTrigger,
+    newest: Mapping[Generation, InspectedTrigger],
+    findings: Iterable[Finding],
 ) -> Iterator[Finding]:
-    newer = generation_of(trigger, database) if trigger.verdict is Verdict.ORPHANED else None
+    orphaned = trigger.verdict is Verdict.ORPHANED
+    newer = newest.get(generation(trigger)) if orphaned else None
     for finding in findings:
         if newer is None:
             yield finding
@@ -57,7 +61,9 @@ def grouped(findings: Iterable[Finding]) -> list[Finding]:
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for finding in findings:
         message = finding.message.replace(finding.schema or "\0", "")
-        key = (finding.id, finding.uri, finding.trigger, finding.facets, finding.enabled, message)
+        # An orphan's URI names its table, and with it the schema.
+        about = finding.table if finding.status is Status.PRUNE else finding.uri
+        key = (finding.id, about, finding.trigger, finding.facets, finding.enabled, message)
         groups.setdefault(key, []).append(finding)
     return [_folded(group) for group in groups.values()]
 

@@ -55,4 +55,5 @@ KINDS = _kinds(
     ("I011", Level.INFO, "a role may switch triggers off"),
     ("I012", Level.INFO, "a subscription writes past the triggers"),
     ("I013", Level.INFO, "table hidden behind another of its name"),
+    ("I014", Level.INFO, "function that switches triggers off"),
 )

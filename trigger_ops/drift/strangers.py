@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from trigger_ops.catalog.snapshot import Meddler
 from trigger_ops.drift import Finding
-from trigger_ops.drift.databases import about_database, called_schemas
+from trigger_ops.drift.databases import about_database, body_bypasses, called_schemas
 from trigger_ops.drift.triggers import quoted
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.registry import IGNORE_FUNCTION
 
 
 def strangers(database: InspectedDatabase) -> Iterator[Finding]:
-    """Yield operators in the place of PostgreSQL's own, and the shared function's odd owners."""
+    """Yield functions and operators that meddle, and the shared function's odd owners."""
     snapshot = database.snapshot
     around = snapshot.surroundings if snapshot else None
     if snapshot is None or around is None:
         return
+    yield from _meddlers(database, around.meddlers)
     for operator in around.operators:
         types = f"{operator.left}, {operator.right}"
         yield about_database(
@@ -42,3 +44,22 @@ def strangers(database: InspectedDatabase) -> Iterator[Finding]:
             f"ALTER FUNCTION {signature} OWNER TO CURRENT_USER;",
             schema=function.schema,
         )
+
+
+def _meddlers(database: InspectedDatabase, meddlers: Iterable[Meddler]) -> Iterator[Finding]:
+    found = [one for one in meddlers if body_bypasses(one.body)]
+    unasked = {one.function for one in found if not one.asked}
+    for one in found:
+        if one.asked and one.function in unasked:
+            continue
+        if one.asked:
+            code = "I014"
+            message = f"The {one.what} sets what switches triggers off, for whoever calls it."
+        else:
+            code = "C003"
+            message = (
+                f"{one.what[:1].upper()}{one.what[1:]} runs the function {one.function}, which "
+                "sets what switches triggers off."
+            )
+        fix = one.fix or f"-- read the function {one.function}, then drop the {one.what}"
+        yield about_database(database, code, message, fix)

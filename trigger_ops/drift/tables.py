@@ -18,6 +18,8 @@ from trigger_ops.states import Facet, Status
 Guarded = dict[int, list[tuple[InspectedTrigger, CatalogTrigger]]]
 """What guards a table, by the table's OID: the inspected trigger beside what is live."""
 
+Generation = tuple[str | None, str, str]
+
 RULE_EVENTS = {"2": "UPDATE", "3": "INSERT", "4": "DELETE"}
 """``pg_rewrite.ev_type`` (PostgreSQL docs, 53.49)."""
 
@@ -40,16 +42,18 @@ def about_tables(database: InspectedDatabase) -> Iterator[Finding]:
     yield from _shadowed(database)
 
 
-def generation_of(
-    orphan: InspectedTrigger, database: InspectedDatabase
-) -> InspectedTrigger | None:
-    """Return the registered trigger that an orphan on the same table is an older self of."""
-    stem = orphan.trigger.rpartition("_")[0]
-    for other in database.triggers:
-        same_table = (other.schema, other.table) == (orphan.schema, orphan.table)
-        if same_table and other.registered and other.trigger.rpartition("_")[0] == stem:
-            return other
-    return None
+def newest_generations(database: InspectedDatabase) -> dict[Generation, InspectedTrigger]:
+    """Return the registered triggers by what an older self on the same table shares with them."""
+    found: dict[Generation, InspectedTrigger] = {}
+    for trigger in database.triggers:
+        if trigger.registered is not None:
+            found.setdefault(generation(trigger), trigger)
+    return found
+
+
+def generation(trigger: InspectedTrigger) -> Generation:
+    """Return schema, table, and the trigger's name without the digits that tell models apart."""
+    return trigger.schema, trigger.table, trigger.trigger.rpartition("_")[0]
 
 
 def _guarded(database: InspectedDatabase) -> Guarded:
@@ -70,9 +74,10 @@ def _function_schemas(server: Server, guarded: Guarded) -> Iterator[Finding]:
             f"{live.schema}: dropping that schema drops the trigger."
         )
         # Stock pgtrigger puts every function into the first schema of the search_path, so a table
-        # that the code itself names with another schema can have it nowhere else.
+        # that the code itself names with another schema can have it nowhere else. Which schema is
+        # first depends on rights that who looks need not have.
         named = trigger.registered is not None and trigger.registered.table[0] is not None
-        code = "I008" if named and live.function_schema == server.install_schema else "W008"
+        code = "I008" if named and live.function_schema in server.search_path else "W008"
         fix = f"{drop_statement(live)} -- and install with search_path = {quoted(live.schema)}"
         yield make(code, trigger, message, fix=fix, facets=frozenset({Facet.FUNCTION}))
 
@@ -117,9 +122,12 @@ def _foreign_triggers(
         for clone in live.clones
     }
     for live in snapshot.triggers:
-        ours = (live.table, live.name) in database.registered or looks_installed(live)
-        meddles = live.oid not in known and body_bypasses(live)
-        if not meddles and (ours or (live.schema, live.table) not in tables):
+        ours = (live.table, live.name) in database.registered or (
+            live.table_oid in guarded and looks_installed(live)
+        )
+        acts_on = {(live.schema, live.table)} | {(one.schema, one.table) for one in live.clones}
+        meddles = live.oid not in known and body_bypasses(live.body)
+        if not meddles and (ours or not acts_on & tables):
             continue
         where = f"{live.schema}.{live.table}"
         if meddles:
@@ -199,13 +207,16 @@ def _above(around: Surroundings, guarded: Guarded) -> Iterator[Finding]:
                 continue
             above = f"{parent.schema}.{parent.name}"
             message = (
-                f"Table {live.table} inherits from {above}: what is written through {above} "
+                f"Table {live.table} is a child of {above}: what is written through {above} "
                 "reaches its rows, and this statement trigger does not fire."
             )
-            fix = (
-                f"ALTER TABLE {quoted(live.schema)}.{quoted(live.table)} NO INHERIT "
-                f"{quoted(parent.schema)}.{quoted(parent.name)};"
-            )
+            names = [
+                f"{quoted(live.schema)}.{quoted(live.table)}",
+                f"{quoted(parent.schema)}.{quoted(parent.name)}",
+            ]
+            fix = f"ALTER TABLE {names[0]} NO INHERIT {names[1]};"
+            if parent.partitioned:
+                fix = f"ALTER TABLE {names[1]} DETACH PARTITION {names[0]};"
             yield make("W009", trigger, message, fix=fix)
 
 

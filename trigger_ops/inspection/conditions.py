@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import re
 from collections.abc import Mapping
 
 from trigger_ops.catalog.conditions import StandIn, condition_text, is_plain, spell
 from trigger_ops.catalog.snapshot import CatalogTrigger, Server
 from trigger_ops.registry.definition import Definition
+
+_LITERALS = re.compile(r"'(?:[^']|'')*'")
+_QUALIFIED = re.compile(r'(?:(?<![\w$"])(?!old\.|new\.)[^\W\d][\w$]*|"(?:[^"]|"")+")\.(?=[^\s\d])')
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -17,8 +21,9 @@ class CanonicalConditions:
     """Canonical conditions of one database, by key.
 
     ``known`` starts with what earlier runs remembered; ``minted`` is what this one had to add. A
-    condition that names something of its own schema is kept for that schema alone, every other
-    one serves all schemas whose tables have the same columns.
+    condition that names something of any schema is kept for its table's schema alone, because
+    another schema's search_path may lead elsewhere; every other one serves all schemas whose
+    tables have the same columns.
     """
 
     alias: str
@@ -75,8 +80,7 @@ class CanonicalConditions:
         return _bound_key(base, live.schema) if base in self._bound else base
 
     def _keep(self, key: str, text: str, definition: Definition, live: CatalogTrigger) -> None:
-        quoted = live.schema.replace('"', '""')
-        if f"{live.schema}." in text or f'"{quoted}".' in text:
+        if _names_a_schema(text):
             base = self._base(definition, live)
             self._bound.add(base)
             key = _bound_key(base, live.schema)
@@ -108,6 +112,11 @@ class CanonicalConditions:
                 f'GRANT TEMPORARY ON DATABASE "{self.server.database}" TO "{self.server.role}"'
             )
         return ""
+
+
+def _names_a_schema(text: str) -> bool:
+    """Tell whether a canonical condition names more than columns and PostgreSQL's own."""
+    return "\nuses " in text or _QUALIFIED.search(_LITERALS.sub("''", text)) is not None
 
 
 @functools.lru_cache(maxsize=50_000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any
 
 from django.apps import apps
@@ -63,18 +62,13 @@ def _registered(model: Any, trigger: core.Trigger) -> RegisteredTrigger:
         app_label=model._meta.app_label,
         model=model._meta.object_name,
         name=str(trigger.name),
-        kinds=_kinds(type(trigger)),
+        kinds=frozenset(base.__name__ for base in type(trigger).__mro__),
         pgid=pgid,
         table=split_table(model._meta.db_table),
         definition=definition,
         error=error,
         model_class=model,
     )
-
-
-@functools.cache
-def _kinds(kind: type[core.Trigger]) -> frozenset[str]:
-    return frozenset(base.__name__ for base in kind.__mro__)
 
 
 def project_tables() -> frozenset[tuple[str | None, str]]:

@@ -39,10 +39,12 @@ class History:
     def made(self, trigger: RegisteredTrigger) -> bool:
         """Tell whether the applied migrations made the trigger's model.
 
-        Tables of many-to-many fields are made with another model, so they always count.
+        Tables of many-to-many fields are made with another model, those of unmanaged models by
+        somebody else, so they always count.
         """
         meta = trigger.model_class._meta
-        return bool(meta.auto_created) or (meta.app_label, meta.model_name) in self.models
+        made_elsewhere = bool(meta.auto_created) or not meta.managed
+        return made_elsewhere or (meta.app_label, str(meta.model_name)) in self.models
 
 
 class MigrationFiles:

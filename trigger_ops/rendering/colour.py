@@ -6,10 +6,6 @@ import io
 import shutil
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from trigger_ops.rendering.wording import printable
 from trigger_ops.states import Enabled, Level, Status
 
@@ -62,6 +58,11 @@ def painted(text: str, colour: int | None) -> str:
 
 def drawn_table(headings: Sequence[str], rows: Sequence[Sequence[Cell]], *, colour: bool) -> str:
     """Return a box table as wide as the terminal (or ``COLUMNS``), long cells folded."""
+    # Imported late: rich takes longer to load than most of what is printed without it.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(highlight=False, header_style="bold" if colour else "")
     for heading in headings:
         table.add_column(heading, overflow="fold")

@@ -1,24 +1,25 @@
 -- pin_settings --
 -- Reads the session as it is, then pins what pg_get_triggerdef's text depends on (PostgreSQL docs, 9.27 and 20.11).
+-- All names are qualified: whoever owns the database chooses its search_path, and must not have us call what is his.
 -- Nested loops over catalogs that nobody has analyzed since a large deploy would grow with the square of the triggers.
-SELECT current_setting('server_version_num')::int AS server_version,
-       current_setting('search_path') AS search_path,
-       current_schema()::text AS install_schema,
-       pg_is_in_recovery() AS in_recovery,
-       current_database() AS name,
-       current_user::text AS role,
-       has_database_privilege(current_database(), 'TEMP') AS may_create_temporary,
-       set_config('search_path', 'pg_catalog', true),
-       set_config('TimeZone', 'UTC', true),
-       set_config('DateStyle', 'ISO, MDY', true),
-       set_config('IntervalStyle', 'postgres', true),
-       set_config('extra_float_digits', '1', true),
-       set_config('bytea_output', 'hex', true),
-       set_config('quote_all_identifiers', 'off', true),
-       set_config('jit', 'off', true),
-       set_config('enable_nestloop', 'off', true),
-       set_config('statement_timeout', %(statement_timeout)s, true),
-       set_config('lock_timeout', %(lock_timeout)s, true)
+SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS server_version,
+       pg_catalog.current_setting('search_path') AS search_path,
+       pg_catalog.current_schema()::pg_catalog.text AS install_schema,
+       pg_catalog.pg_is_in_recovery() AS in_recovery,
+       pg_catalog.current_database() AS name,
+       current_user::pg_catalog.text AS role,
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP') AS may_create_temporary,
+       pg_catalog.set_config('search_path', 'pg_catalog', true),
+       pg_catalog.set_config('TimeZone', 'UTC', true),
+       pg_catalog.set_config('DateStyle', 'ISO, MDY', true),
+       pg_catalog.set_config('IntervalStyle', 'postgres', true),
+       pg_catalog.set_config('extra_float_digits', '1', true),
+       pg_catalog.set_config('bytea_output', 'hex', true),
+       pg_catalog.set_config('quote_all_identifiers', 'off', true),
+       pg_catalog.set_config('jit', 'off', true),
+       pg_catalog.set_config('enable_nestloop', 'off', true),
+       pg_catalog.set_config('statement_timeout', %(statement_timeout)s, true),
+       pg_catalog.set_config('lock_timeout', %(lock_timeout)s, true)
 
 -- triggers --
 -- Every trigger of every wanted schema with every facet, and the tables the code knows that carry none.
@@ -139,9 +140,9 @@ SELECT 'child', jsonb_build_object(
  WHERE NOT c.relispartition AND pc.relname = ANY (%(tables)s::text[])
 UNION ALL
 SELECT 'above', jsonb_build_object(
-         'table_oid', i.inhrelid::bigint, 'schema', n.nspname, 'name', p.relname)
+         'table_oid', i.inhrelid::bigint, 'schema', n.nspname, 'name', p.relname, 'partitioned', c.relispartition)
   FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace n ON n.oid = p.relnamespace
- WHERE NOT c.relispartition AND c.relname = ANY (%(tables)s::text[])
+ WHERE c.relname = ANY (%(tables)s::text[])
 UNION ALL
 SELECT 'partition', jsonb_build_object('table_oid', t.root::bigint, 'schema', n.nspname, 'name', c.relname)
   FROM (WITH RECURSIVE tree AS (
@@ -156,6 +157,19 @@ SELECT 'operator', jsonb_build_object('schema', n.nspname, 'name', o.oprname, 'l
  WHERE o.oprname IN ('=', '<>', '<', '<=', '>', '>=') AND o.oprnamespace <> 'pg_catalog'::regnamespace
    AND lt.typnamespace = 'pg_catalog'::regnamespace AND rt.typnamespace = 'pg_catalog'::regnamespace
    AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = 'pg_operator'::regclass AND e.objid = o.oid AND e.deptype = 'e')
+UNION ALL
+SELECT DISTINCT 'meddler', jsonb_build_object('function', format('%%I.%%I', n.nspname, p.proname), 'body', p.prosrc,
+         'what', CASE WHEN m.event IS NULL THEN pg_describe_object(m.classid, m.objid, 0) ELSE format('event trigger %%I', m.event) END,
+         'asked', m.classid = 'pg_proc'::regclass,
+         'fix', CASE WHEN m.event IS NOT NULL THEN format('DROP EVENT TRIGGER %%I;', m.event) END)
+  FROM (SELECT d.refobjid AS function, d.classid, d.objid, NULL::name AS event FROM pg_depend d
+         WHERE d.refclassid = 'pg_proc'::regclass
+           AND d.classid IN ('pg_attrdef'::regclass, 'pg_constraint'::regclass, 'pg_policy'::regclass, 'pg_rewrite'::regclass)
+        UNION ALL SELECT f.oid, 'pg_proc'::regclass, f.oid, NULL FROM pg_proc f
+         WHERE f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype) AND f.pronamespace <> 'pg_catalog'::regnamespace
+        UNION ALL SELECT e.evtfoid, 0::oid, 0::oid, e.evtname FROM pg_event_trigger e WHERE e.evtenabled <> 'D') m
+  JOIN pg_proc p ON p.oid = m.function JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE p.prosrc ~* 'pgtrigger\.ignore|session_replication_role'
 UNION ALL
 SELECT 'former_partition', jsonb_build_object('table_oid', parent.oid::bigint, 'schema', n.nspname, 'name', c.relname)
   FROM pg_class parent
