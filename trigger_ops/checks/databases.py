@@ -75,7 +75,13 @@ def _drift_in_brief(alias: str) -> list[checks.CheckMessage]:
     if report is None:
         return messages
     kinds: defaultdict[tuple[str, Level], list[Finding]] = defaultdict(list)
+    # A database that was never migrated is about to be: every one of its triggers is pending.
+    missing = {
+        one.uri for database in report.databases for one in database.triggers if one.table_missing
+    }
     for finding in report.findings:
+        if finding.id in _PENDING and finding.uri in missing:
+            continue
         if finding.level is Level.WARNING or finding.id in _PENDING:
             kinds[finding.id, finding.level].append(finding)
     messages += [_brief(alias, found) for found in kinds.values()]

@@ -49,7 +49,7 @@ KINDS = _kinds(
     ("I005", Level.INFO, "unqualified writes and no pinned search_path"),
     ("I006", Level.INFO, "ahead of migrations"),
     ("I007", Level.INFO, "copy of the ignore function that nothing calls"),
-    ("I008", Level.INFO, "function in the first schema of the search_path, not its table's"),
+    ("I008", Level.INFO, "function in another schema of the search_path than its table's"),
     ("I009", Level.INFO, "table that looks like a former partition"),
     ("I010", Level.INFO, "function shared with a table of another project"),
     ("I011", Level.INFO, "a role may switch triggers off"),

@@ -96,8 +96,9 @@ def _truncate_guards(snapshot: Snapshot, guarded: Guarded) -> Iterator[Finding]:
             f'Rows of "{protects.table}" cannot be deleted, but TRUNCATE removes them all: no '
             "trigger on the table fires for it."
         )
-        table = f"{quoted(protects.schema or '')}.{quoted(protects.table)}"
-        fix = f"REVOKE TRUNCATE ON {table} FROM the_application_role;"
+        fix = (
+            "declare a statement-level trigger for pgtrigger.Truncate in the model's Meta.triggers"
+        )
         yield make("I004", protects, message, fix=fix)
 
 

@@ -105,7 +105,14 @@ def _tampered(trigger: InspectedTrigger) -> Iterator[Finding]:
     if _is_only_bypass(live):
         function -= {Facet.SECURITY}
     if function:
-        yield make("C005", trigger, _function_message(live, function), fix=fix, facets=function)
+        message = _function_message(live, function)
+        if function == {Facet.OWNER}:  # installing again leaves the owner as it is
+            fix = f"ALTER FUNCTION {_signature(live)} OWNER TO {quoted(live.table_owner)};"
+        yield make("C005", trigger, message, fix=fix, facets=function)
+
+
+def _signature(live: CatalogTrigger) -> str:
+    return f"{quoted(live.function_schema)}.{quoted(live.function)}()"
 
 
 def _is_only_bypass(live: CatalogTrigger) -> bool:
@@ -252,8 +259,21 @@ def _about_mode(trigger: InspectedTrigger, live: CatalogTrigger) -> Iterator[Fin
         message = f"The trigger is {trigger.enabled.value}: it fires {when}."
         yield make("E002", trigger, message, fix=fix, facets=facets)
     else:
-        message = f"The trigger is {trigger.enabled.value}, but {trigger.expected_mode.value} is declared."
+        declared = trigger.expected_mode
+        message = f"The trigger is {trigger.enabled.value}, but {declared.value} is declared."
+        if declared is not Enabled.ENABLED:
+            fix = (
+                f"ALTER TABLE {quoted(live.schema)}.{quoted(live.table)} "
+                f"{_ALTER_TABLE[declared]} TRIGGER {quoted(live.name)};"
+            )
         yield make("W003", trigger, message, fix=fix, facets=facets)
+
+
+_ALTER_TABLE = {
+    Enabled.ALWAYS: "ENABLE ALWAYS",
+    Enabled.REPLICA: "ENABLE REPLICA",
+    Enabled.DISABLED: "DISABLE",
+}
 
 
 def _partial_message(live: CatalogTrigger) -> str:

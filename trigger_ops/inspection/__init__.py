@@ -10,6 +10,8 @@ from trigger_ops.catalog.snapshot import CatalogTrigger, RelatedTable, Snapshot
 from trigger_ops.registry import RegisteredTrigger
 from trigger_ops.states import Enabled, Facet, Status, Verdict
 
+TABLE_MISSING = "its table is missing"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
@@ -54,6 +56,11 @@ class InspectedTrigger:
     live_condition: str | None = None
     registered: RegisteredTrigger | None = None
     installed: CatalogTrigger | None = None
+
+    @property
+    def table_missing(self) -> bool:
+        """True for a registered trigger whose table does not exist in the schemas looked at."""
+        return self.verdict in (Verdict.PENDING, Verdict.MISSING) and self.reason == TABLE_MISSING
 
     def differs(self, ignoring: Collection[Facet] = ()) -> bool:
         """Tell whether the database is known to be other than the code here.

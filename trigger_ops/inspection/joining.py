@@ -11,7 +11,7 @@ from trigger_ops.catalog.reading import read_snapshot
 from trigger_ops.catalog.snapshot import CatalogTrigger, RelatedTable
 from trigger_ops.catalog.transactions import connection_of, in_transaction
 from trigger_ops.exceptions import DatabaseUnreadable
-from trigger_ops.inspection import InspectedDatabase, InspectedTrigger, Scope
+from trigger_ops.inspection import TABLE_MISSING, InspectedDatabase, InspectedTrigger, Scope
 from trigger_ops.inspection.conditions import CanonicalConditions, live_condition
 from trigger_ops.inspection.judging import Judgement, candidates, differing_facets, judge
 from trigger_ops.inspection.orphans import unregistered
@@ -289,7 +289,7 @@ def _judgement(
         unmade = place.table_oid is not None and leg is not None and not leg.made(registered)
         unapplied = leg is not None and registered.pgid not in leg.applied
         pending = nothing_to_guard or (unapplied and not unmade)
-        reason = "" if place.table_oid else "its table is missing"
+        reason = "" if place.table_oid else TABLE_MISSING
         return Judgement(
             status=Status.UNINSTALLED,
             verdict=Verdict.PENDING if pending else Verdict.MISSING,
