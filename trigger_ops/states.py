@@ -30,8 +30,12 @@ class Enabled(enum.StrEnum):
 
     @classmethod
     def from_catalog(cls, tgenabled: str) -> Enabled:
-        """Translate the ``"char"`` of ``pg_trigger.tgenabled`` (O, D, R or A)."""
-        return {"O": cls.ENABLED, "D": cls.DISABLED, "R": cls.REPLICA, "A": cls.ALWAYS}[tgenabled]
+        """Translate the ``"char"`` of ``pg_trigger.tgenabled`` (O, D, R or A).
+
+        PostgreSQL knows no other; one that was written into the catalog by hand is not trusted.
+        """
+        known = {"O": cls.ENABLED, "D": cls.DISABLED, "R": cls.REPLICA, "A": cls.ALWAYS}
+        return known.get(tgenabled, cls.DISABLED)
 
 
 class Facet(enum.StrEnum):

@@ -108,6 +108,6 @@ class InspectedDatabase:
     @property
     def complete(self) -> bool:
         """False when anything asked for could not be read."""
-        return self.status != "unreachable" and not any(
+        return self.status == "ok" and not any(
             trigger.status is Status.UNKNOWN for trigger in self.triggers
         )
