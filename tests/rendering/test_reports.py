@@ -15,7 +15,7 @@ DOWN = a_database(
     reason='"other" could not be read: connection refused',
     schemas=0,
 )
-LITE = a_database(alias="lite", status="not postgresql", reason="not PostgreSQL")
+LITE = a_database(alias="lite", status="not postgresql", reason='"lite" is not PostgreSQL.')
 UNREAD = a_trigger(
     uri="shop.Order:view",
     status=Status.UNKNOWN,
@@ -46,15 +46,21 @@ def test_a_clean_run_is_one_calm_line() -> None:
                 databases=(
                     a_database(a_trigger(), a_trigger(status=Status.UNALLOWED)),
                     a_database(a_trigger(), a_trigger(status=Status.FOREIGN)),
-                    LITE,
                 )
             ),
             "All 2 triggers on 2 databases are as registered.",
         ),
         (a_report(databases=(a_database(),)), "0 triggers on 1 database."),
         (
-            a_report(databases=(LITE,)),
+            a_report(databases=()),
             "No database here is PostgreSQL: there is nothing to check.",
+        ),
+        (
+            a_report(databases=(LITE,)),
+            (
+                "Nothing at WARNING or above among 0 triggers on 0 databases. "
+                "Incomplete: 1 database could not be read."
+            ),
         ),
         (
             a_report(a_finding()),

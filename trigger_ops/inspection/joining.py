@@ -51,7 +51,8 @@ def inspect_database(question: Question) -> InspectedDatabase:
     started = time.monotonic()
     connection = connection_of(question.alias)
     if connection.vendor != "postgresql":
-        return _without_reading(question, Status.UNALLOWED, "not postgresql", "not PostgreSQL")
+        reason = f'"{question.alias}" is not PostgreSQL, so pgtrigger installs nothing there.'
+        return _without_reading(question, Status.UNALLOWED, "not postgresql", reason)
     try:
         database = _inspect(question)
         suspects = any(trigger.is_suspect for trigger in database.triggers)

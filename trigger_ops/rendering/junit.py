@@ -52,7 +52,7 @@ def _finding_case(finding: Finding, report: Report) -> ET.Element:
 
 def _has_case(database: InspectedDatabase, report: Report) -> bool:
     found = any(finding.database == database.alias for finding in report.findings)
-    return database.status != "not postgresql" and (not database.complete or not found)
+    return not database.complete or not found
 
 
 def _database_case(database: InspectedDatabase) -> ET.Element:

@@ -105,7 +105,7 @@ def unreachable(targets: Sequence[Target]) -> list[str]:
     return [
         printable(target.reason or f'"{target.database}" could not be read.')
         for target in targets
-        if target.status == "unreachable"
+        if target.status != "ok"
     ]
 
 
@@ -139,11 +139,11 @@ def _verdict(report: Report) -> str:
 def _gap(report: Report) -> str:
     if report.complete:
         return ""
-    down = sum(target.status == "unreachable" for target in report.targets)
+    down = sum(target.status != "ok" for target in report.targets)
     unknown = sum(
         one.status is Status.UNKNOWN
         for database in report.databases
-        if database.status != "unreachable"
+        if database.status == "ok"
         for one in database.triggers
     )
     parts = [
@@ -156,7 +156,7 @@ def _gap(report: Report) -> str:
 def _unread(
     database: InspectedDatabase, told: Collection[tuple[str, str | None]]
 ) -> Iterator[str]:
-    if database.status == "unreachable":
+    if database.status != "ok":
         yield printable(database.reason or f'"{database.alias}" could not be read.')
         return
     for one in database.triggers:
