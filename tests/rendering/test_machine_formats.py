@@ -52,7 +52,7 @@ def test_junit_has_a_case_a_finding_and_one_a_clean_database() -> None:
         ("trigger_ops.lite", "error", "INCOMPLETE"),
     ]
     suite = ET.fromstring(as_junit(report).encode())[0]
-    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "1", "1")
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("5", "1", "2")
     assert suite.get("time") == "1.500"
 
 
