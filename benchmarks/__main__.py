@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from benchmarks import Row, inspection, render, scale, startup
+from benchmarks import Row, demo, inspection, render, scale, startup
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "startup": startup.run,
     "inspection": inspection.run,
     "scale": scale.run,
+    "demo": demo.run,
     "startup-large": startup.run_large,
 }
 #: Run only when they are named: each takes minutes.

@@ -255,8 +255,12 @@ def _about_mode(trigger: InspectedTrigger, live: CatalogTrigger) -> Iterator[Fin
     if trigger.enabled is Enabled.PARTIAL:
         yield make("E003", trigger, _partial_message(live), fix=fix, facets=facets)
     elif trigger.enabled in (Enabled.DISABLED, Enabled.REPLICA):
-        when = "never" if trigger.enabled is Enabled.DISABLED else "only while replicating"
-        message = f"The trigger is {trigger.enabled.value}: it fires {when}."
+        when = (
+            "never fires"
+            if trigger.enabled is Enabled.DISABLED
+            else "fires only while replicating"
+        )
+        message = f"The trigger is {trigger.enabled.value}: it {when}."
         yield make("E002", trigger, message, fix=fix, facets=facets)
     else:
         declared = trigger.expected_mode
