@@ -266,8 +266,9 @@ def _rights(database: InspectedDatabase, around: Surroundings) -> Iterator[Findi
 def _orphan_functions(
     database: InspectedDatabase, functions: Iterable[OrphanFunction]
 ) -> Iterator[Finding]:
+    registered = {pgid for _, pgid in database.registered}
     for function in functions:
-        if function.name in database.registered_pgids or function.name not in database.known_pgids:
+        if function.name in registered or function.name not in database.known_pgids:
             continue
         yield about_database(
             database,

@@ -42,6 +42,7 @@ KINDS = _kinds(
     ("W010", Level.WARNING, "rewrite rule diverts writes"),
     ("W011", Level.WARNING, "operator in the place of PostgreSQL's own"),
     ("W012", Level.WARNING, "shared ignore function of a stranger"),
+    ("W013", Level.WARNING, "table hidden behind another of its name"),
     ("I001", Level.INFO, "pending migration"),
     ("I002", Level.INFO, "foreign trigger on a managed table"),
     ("I003", Level.INFO, "comment missing or old, definition equal"),
@@ -54,6 +55,5 @@ KINDS = _kinds(
     ("I010", Level.INFO, "function shared with a table of another project"),
     ("I011", Level.INFO, "a role may switch triggers off"),
     ("I012", Level.INFO, "a subscription writes past the triggers"),
-    ("I013", Level.INFO, "table hidden behind another of its name"),
     ("I014", Level.INFO, "function that switches triggers off"),
 )

@@ -264,7 +264,7 @@ def _shadowed(database: InspectedDatabase) -> Iterator[Finding]:
     for table in database.shadowed:
         finding = about_database(
             database,
-            "I013",
+            "W013",
             f"The table {table.schema}.{table.name} lies behind another one of its name on the "
             "search_path, and does not have that one's triggers.",
             f"manage.py pgtrigger ls -s {table.schema}",

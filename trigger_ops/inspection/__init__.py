@@ -86,10 +86,10 @@ class InspectedDatabase:
     """One database, inspected. ``status`` is ok, unreachable or "not postgresql".
 
     ``spelled`` are the canonical conditions that had to be minted, by key, so that they can be
-    remembered; ``ms`` is how long it took, in milliseconds; ``registered_pgids`` are the
-    trigger names that the code uses, ``known_pgids`` those that it or any migration ever used; ``shadowed`` are tables without the
-    trigger behind the inspected ones on the search_path; ``registered`` are (table, trigger name)
-    of all that the code declares, asked for or not.
+    remembered; ``ms`` is how long it took, in milliseconds; ``registered`` are (table, trigger
+    name) of all that the code declares, asked for or not; ``known_pgids`` are the trigger names
+    that it or any migration of the project ever used; ``shadowed`` are tables without the trigger
+    behind the inspected ones on the search_path.
     """
 
     alias: str
@@ -99,7 +99,6 @@ class InspectedDatabase:
     snapshot: Snapshot | None = None
     schemas: int = 0
     ms: int = 0
-    registered_pgids: frozenset[str] = frozenset()
     known_pgids: frozenset[str] = frozenset()
     shadowed: tuple[RelatedTable, ...] = ()
     registered: frozenset[tuple[str, str]] = frozenset()

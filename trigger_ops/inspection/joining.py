@@ -162,7 +162,6 @@ def _inspect(question: Question) -> InspectedDatabase:
         shadowed=_shadowed(found),
         registered=frozenset((one.table[1], one.pgid) for one in question.everything),
         spelled=conditions.minted,
-        registered_pgids=frozenset(one.pgid for one in question.everything),
         known_pgids=frozenset(
             [one.pgid for one in question.everything]
             + [pgid for leg in legs.values() for pgid in leg.ever]
