@@ -16,12 +16,22 @@ from demo_site.database import (
 from demo_site.embedded import EmbeddedPostgresError, ensure
 
 WITHOUT_DATABASE = ("help", "version", "--version")
+READING_VERBS = frozenset({"ls", "diff", "check"})
 
 
 def needs_database(arguments: list[str]) -> bool:
     """Say whether a command line reads the database; asking for help does not."""
     own = arguments[1 : arguments.index("--")] if "--" in arguments else arguments[1:]
     return bool(own) and own[0] not in WITHOUT_DATABASE and "--help" not in own
+
+
+def create_databases(arguments: list[str]) -> None:
+    """Create what is missing; `pgtrigger ls`, `diff` and `check` report a server that is down."""
+    try:
+        create_missing()
+    except ServerUnreachable:
+        if arguments[1:2] != ["pgtrigger"] or READING_VERBS.isdisjoint(arguments[2:]):
+            raise
 
 
 def main() -> None:
@@ -31,7 +41,7 @@ def main() -> None:
         choose_driver()
         if needs_database(sys.argv):
             ensure()
-            create_missing()
+            create_databases(sys.argv)
     except (DatabaseRefused, DatabaseUrlError, EmbeddedPostgresError, ServerUnreachable) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)

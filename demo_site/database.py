@@ -16,6 +16,8 @@ _SCHEMES = ("postgres", "postgresql")
 _SHAPE = "postgresql://USER:PASSWORD@HOST:PORT/NAME"
 # "test_", "_archive" and the number of a test worker are added to a name; PostgreSQL takes 63.
 _LONGEST_NAME = 44
+# Seconds that a server which does not answer is waited for.
+_PATIENCE = {"connect_timeout": "5"}
 # Creating databases is done by one process at a time: this is the number they agree on.
 _CREATION_LOCK = 7_419_205
 
@@ -67,6 +69,8 @@ def parse(url: str) -> Address:
             f"DATABASE_URL begins with '{parts.scheme}', and only PostgreSQL will do: "
             f"write {_SHAPE}."
         )
+    if "\0" in unquote(url):
+        raise DatabaseUrlError(f"DATABASE_URL has a NUL in it: write {_SHAPE}.")
     name = unquote(parts.path.removeprefix("/"))
     if not name:
         raise DatabaseUrlError(f"DATABASE_URL names no database: write {_SHAPE}.")
@@ -95,6 +99,8 @@ def _options(query: str) -> dict[str, str]:
         if not equals or not key:
             raise DatabaseUrlError(f"DATABASE_URL has the option '{pair}': write name=value.")
         options[unquote(key)] = unquote(value)
+    if "dbname" in options:
+        raise DatabaseUrlError(f"DATABASE_URL has the option 'dbname': write {_SHAPE}.")
     return options
 
 
@@ -125,7 +131,7 @@ def _entry(address: Address, name: str) -> dict[str, Any]:
         "PASSWORD": address.password,
         "HOST": address.host,
         "PORT": address.port,
-        "OPTIONS": dict(address.options),
+        "OPTIONS": {**_PATIENCE, **address.options},
         "TEST": {"NAME": f"test_{name}"},
     }
 
@@ -166,15 +172,15 @@ def _maintenance_connection(address: Address) -> Any:
     from django.db.backends.postgresql.psycopg_any import errors, is_psycopg3
 
     if is_psycopg3:
-        from psycopg import OperationalError, connect
+        from psycopg import OperationalError, ProgrammingError, connect
     else:
-        from psycopg2 import OperationalError, connect
+        from psycopg2 import OperationalError, ProgrammingError, connect
     given = {
         "user": address.user,
         "password": address.password,
         "host": address.host,
         "port": address.port,
-        "connect_timeout": "5",
+        **_PATIENCE,
         **address.options,
     }
     given = {key: value for key, value in given.items() if value}
@@ -186,6 +192,10 @@ def _maintenance_connection(address: Address) -> Any:
             refusal = error
         except OperationalError as error:
             refusal = error
+        except ProgrammingError as error:  # an option that libpq does not know
+            raise DatabaseUrlError(
+                f"DATABASE_URL cannot be used ({str(error).strip()}): write {_SHAPE}."
+            ) from None
         else:
             connection.autocommit = True
             return connection

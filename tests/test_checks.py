@@ -15,6 +15,7 @@ from django.db.utils import DatabaseError
 
 from demo_site.past import damage
 from demo_site.past.models import Customer
+from tests.damage import pgid, run
 from tests.management.conftest import Site
 from trigger_ops import checks, conf
 from trigger_ops.checks.databases import check_before_migrating, check_drift
@@ -89,6 +90,9 @@ def test_the_wrong_order_stops_manage_py(site: Site) -> None:
         ({"STATEMENT_TIMEOUT": "30s"}, [("Error", "S005")]),
         ({"STATEMENT_TIMEOUT": True}, [("Error", "S005")]),
         ({"STATEMENT_TIMEOUT": -1}, [("Error", "S005")]),
+        ({"LOCK_TIMEOUT": 2**31}, [("Error", "S005")]),
+        ({"LOCK_TIMEOUT": 2**31 - 1}, []),
+        ({"ENABLED": {5: "always"}}, [("Error", "S005")]),
         ({"STATEMENT_TIMEOUT": 0}, []),
         ({"RECORD_DATABASE": None}, [("Error", "S005")]),
         ({"RECORD_DATABASE": "defualt"}, [("Error", "S007")]),
@@ -264,6 +268,21 @@ def test_a_finding_names_its_trigger_and_the_command() -> None:
 
 
 @on_databases
+def test_a_hostile_name_cannot_fake_a_line_or_reach_the_terminal() -> None:
+    hostile = "pgtrigger_\x1b[2J\n::error::fake"
+    run(
+        "CREATE TRIGGER {hostile} BEFORE DELETE ON past_shipment FOR EACH ROW "
+        "EXECUTE FUNCTION {function}()",
+        hostile=hostile,
+        function=pgid("past.Shipment:protect_deletes"),
+    )
+    messages = check_drift(databases=["default"])
+    texts = [f"{one.msg}{one.hint}" for one in (*messages, *check_before_migrating(["default"]))]
+    assert "fake" in "".join(texts)
+    assert all(text.isprintable() for text in texts)
+
+
+@on_databases
 def test_a_healthy_database_says_nothing_before_migrating() -> None:
     assert check_before_migrating(databases=["default"]) == []
 
@@ -299,18 +318,16 @@ def test_an_old_server_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @on_databases
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        ("check", "--database", "down"),
-        ("check", "--database", "down", "--deploy", "--tag", "trigger_ops"),
-    ],
+    ("arguments", "code"),
+    [((), 0), (("--deploy", "--tag", "trigger_ops"), 1)],
+    ids=["a warning before migrate", "an error where drift is asked for"],
 )
-def test_a_database_that_is_down_does_not_break_check(
-    arguments: tuple[str, ...], site: Site
+def test_a_database_that_is_down_is_one_message(
+    arguments: tuple[str, ...], code: int, site: Site
 ) -> None:
-    result = site.manage(*arguments, down=True)
-    assert result.code == 0
-    assert "(trigger_ops.S022)" in result.err
+    result = site.manage("check", "--database", "down", *arguments, down=True)
+    assert result.code == code
+    assert result.err.count("(trigger_ops.S022)") == 1
     assert "Traceback" not in result.err
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
@@ -611,6 +612,9 @@ def test_a_database_url_is_taken_apart(url: str, expected: tuple[Any, ...]) -> N
         ("postgresql://me:secret@h:port/shop", "cannot be read"),
         ("postgresql://me:secret@h/shop?sslmode", "has the option 'sslmode'"),
         (f"postgresql://me:secret@h/{'n' * 45}", "take a shorter one"),
+        ("postgresql://me:secret@h/shop?dbname=other", "has the option 'dbname'"),
+        ("postgresql://me:secret@h/shop%00x", "has a NUL"),
+        ("postgresql://me:secret@127.0.0.1:1/shop?bogus=1", '"bogus"'),
     ],
 )
 def test_a_bad_database_url_is_one_sentence_and_exit_code_2(url: str, sentence: str) -> None:
@@ -630,6 +634,19 @@ def test_an_unreachable_server_is_one_sentence_and_exit_code_5() -> None:
     assert "gives no connection" in done.stderr
     assert "secret" not in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["ls", "check"])
+def test_an_unreachable_server_is_unknown_to_the_verbs_that_read(verb: str) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"postgresql://me:secret@127.0.0.1:{closed.getsockname()[1]}/shop"
+        done = manage("pgtrigger", verb, "--format", "json", DATABASE_URL=url)
+        changing = manage("pgtrigger", "install", DATABASE_URL=url)
+    document = json.loads(done.stdout)
+    assert done.returncode == document["exit_code"] == 3
+    assert (document["complete"], "Traceback" in done.stderr) == (False, False)
+    assert (changing.returncode, changing.stderr.count("\n")) == (5, 1)
 
 
 def test_asking_for_the_version_needs_no_database() -> None:

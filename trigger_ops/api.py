@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import logging
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections
 
 from trigger_ops import conf, ledger
 from trigger_ops.catalog.reading import read_schemas
@@ -145,15 +146,16 @@ def _inspect_all(
     *,
     surroundings: bool = False,
 ) -> list[InspectedDatabase]:
+    remembered = ledger.remembered_conditions()
+    _connect_once(aliases)
     everything = registered_triggers()
     chosen = select(everything, selectors)
     modes = _modes(everything)
     migrations = load_migrations()
-    remembered = ledger.remembered_conditions()
     tables = project_tables()
     inspected = []
+    _refuse_unknown_schemas(aliases, scope)
     for alias in aliases:
-        _refuse_unknown_schemas(alias, scope)
         database = inspect_database(
             Question(
                 alias=alias,
@@ -175,6 +177,22 @@ def _inspect_all(
     return inspected
 
 
+def _connect_once(aliases: Sequence[str]) -> None:
+    """See to it that this process has been connected to some server before triggers are compiled.
+
+    pgtrigger quotes literals without a connection, so that libpq takes the rules of the last one
+    there was; before the first one it doubles backslashes, as servers of 2010 wanted it.
+    """
+    if any(connections[alias].connection is not None for alias in postgres_aliases()):
+        return
+    for alias in aliases:
+        # What holds the remembered conditions has just been tried.
+        if alias != conf.record_database() and connections[alias].vendor == "postgresql":
+            with contextlib.suppress(DatabaseError, InterfaceError):
+                connections[alias].ensure_connection()
+                return
+
+
 def _modes(triggers: Sequence[RegisteredTrigger]) -> Mapping[str, Enabled]:
     """Return the declared enabled mode by URI. Where several selectors match, the last counts."""
     return {
@@ -193,15 +211,29 @@ def _known(alias: str) -> str:
     return alias
 
 
-def _refuse_unknown_schemas(alias: str, scope: Scope) -> None:
-    if scope.path is None or connections[alias].vendor != "postgresql":
+def _refuse_unknown_schemas(aliases: Sequence[str], scope: Scope) -> None:
+    """Refuse a path that names what a database lacks, and a glob that matches nothing in any."""
+    if scope.path is None and scope.glob in (None, "*"):
         return
+    existing = {alias: _schemas(alias) for alias in aliases}
+    for alias, schemas in existing.items():
+        for schema in scope.path or ():
+            if schemas is not None and schema not in schemas:
+                raise UnknownSchema(
+                    f'Database "{alias}" has no schema "{schema}": {nearest(schema, schemas)}'
+                )
+    if scope.glob is None or any(schemas is None for schemas in existing.values()):
+        return
+    known = {schema for schemas in existing.values() for schema in schemas or ()}
+    if not any(scope.takes(schema) for schema in known):
+        raise UnknownSchema(f'No schema matches "{scope.glob}": {nearest(scope.glob, known)}')
+
+
+def _schemas(alias: str) -> list[str] | None:
+    """Return the names of the schemas of a database, None where they cannot be read."""
+    if connections[alias].vendor != "postgresql":
+        return None
     try:
-        existing = read_schemas(alias)
+        return read_schemas(alias)
     except DatabaseUnreadable:
-        return
-    for schema in scope.path:
-        if schema not in existing:
-            raise UnknownSchema(
-                f'Database "{alias}" has no schema "{schema}": {nearest(schema, existing)}'
-            )
+        return None

@@ -24,6 +24,9 @@ DEFAULTS: dict[str, Any] = {
     "LOCK_TIMEOUT": 2_000,
 }
 
+LONGEST = 2**31 - 1
+"""The longest timeout that PostgreSQL takes, in milliseconds."""
+
 MODES = ("enabled", "disabled", "replica", "always")
 """What ``ENABLED`` may declare, in any case."""
 
@@ -65,10 +68,12 @@ def declared_modes() -> dict[str, str]:
     """Return the declared enabled mode by selector, in upper case as in ``states.Enabled``.
 
     Raises:
-        BadSettings: for a mode that does not exist.
+        BadSettings: for a selector that is no text, and for a mode that does not exist.
     """
     modes = get("ENABLED")
     for selector, mode in modes.items():
+        if not isinstance(selector, str):
+            raise BadSettings(f'TRIGGER_OPS["ENABLED"] has the selector {selector!r}, not a text.')
         if not isinstance(mode, str) or mode.lower() not in MODES:
             raise BadSettings(
                 f'TRIGGER_OPS["ENABLED"]["{selector}"] is {mode!r}: it must be one of '
@@ -93,10 +98,25 @@ def record_database() -> str:
 
 
 def statement_timeout() -> int:
-    """Return how long one catalog query may take, in milliseconds; 0 is for ever."""
-    return int(get("STATEMENT_TIMEOUT"))
+    """Return how long one catalog query may take, in milliseconds; 0 is for ever.
+
+    Raises:
+        BadSettings: for what PostgreSQL does not take.
+    """
+    return _milliseconds("STATEMENT_TIMEOUT")
 
 
 def lock_timeout() -> int:
-    """Return how long a reading waits behind somebody's lock, in milliseconds."""
-    return int(get("LOCK_TIMEOUT"))
+    """Return how long a reading waits behind somebody's lock, in milliseconds; 0 is for ever.
+
+    Raises:
+        BadSettings: for what PostgreSQL does not take.
+    """
+    return _milliseconds("LOCK_TIMEOUT")
+
+
+def _milliseconds(key: str) -> int:
+    value = int(get(key))
+    if not 0 <= value <= LONGEST:
+        raise BadSettings(f'TRIGGER_OPS["{key}"] must be from 0 to {LONGEST}, not {value}.')
+    return value

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from demo_site.embedded.exceptions import EmbeddedPostgresError
 
-__all__ = ["DATABASE_NAME", "EmbeddedPostgresError", "ensure"]
+__all__ = ["DATABASE_NAME", "EmbeddedPostgresError", "ensure", "is_embedded"]
 
 DATABASE_NAME = "trigger_ops"
 _HOME_VARIABLE = "TRIGGER_OPS_EMBEDDED_HOME"
@@ -40,6 +40,11 @@ def ensure(home: Path | None = None, *, durable: bool = False) -> str:
     os.environ["DATABASE_URL"] = url
     os.environ[_HOME_VARIABLE] = str(place.path)
     return url
+
+
+def is_embedded() -> bool:
+    """Say whether the DATABASE_URL of this process is that of a server which `ensure` started."""
+    return _HOME_VARIABLE in os.environ
 
 
 def _join_parent(url: str) -> None:

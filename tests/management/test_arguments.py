@@ -101,6 +101,10 @@ def test_a_database_can_be_given_again(
     assert databases_of(parse(*arguments)) == databases
 
 
+def test_a_database_that_is_named_twice_is_looked_at_once() -> None:
+    assert databases_of(parse("ls", "-d", "b", "-d", "a", "-d", "b")) == ["b", "a"]
+
+
 def test_call_command_may_give_one_database_as_a_text() -> None:
     assert databases_of({"database": "a"}) == ["a"]
 

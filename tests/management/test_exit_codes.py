@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from django.db import transaction
 
+from tests.damage import make_role, run
 from tests.management.conftest import Result, Site
 from trigger_ops import api
 from trigger_ops.exceptions import BadSettings, DatabaseUnreadable, TriggerOpsError
+from trigger_ops.models import CanonicalForm
 
 Run = Callable[..., Result]
 
@@ -39,6 +43,14 @@ VERBS = ("ls", "diff", "check")
         (
             ("-d", "default", "-s", "publik"),
             'Database "default" has no schema "publik": did you mean "public"?',
+        ),
+        (
+            ("--all-databases", "--schema-glob", "publik*"),
+            'No schema matches "publik*": did you mean "public"?',
+        ),
+        (
+            ("past.Invoice\x1b[2J",),
+            ('No registered trigger matches "past.Invoice\\x1b[2J": did you mean "past.Invoice"?'),
         ),
     ],
 )
@@ -79,6 +91,50 @@ def test_an_error_is_one_sentence(
     monkeypatch.setattr(api, "survey", fail)
     monkeypatch.setattr(api, "check", fail)
     assert pgtrigger(verb) == Result(code, "", f"{sentence}\n")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_empty_glob_is_no_way_to_look_at_nothing(verb: str, pgtrigger: Run) -> None:
+    result = pgtrigger(verb, "-d", "default", "--schema-glob", "")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith('No schema matches "": there are: ')
+
+
+def test_recording_without_the_right_is_refused(pgtrigger: Run) -> None:
+    CanonicalForm.objects.all().delete()
+    role = make_role("reader")
+    run("SET LOCAL ROLE {role}", role=role)
+    with transaction.atomic():
+        result = pgtrigger("check", "tutorial", "-d", "default", "--record")
+    run("RESET ROLE")
+    assert (result.code, result.out) == (4, "")
+    assert result.err.startswith("permission denied for table trigger_ops_canonicalform")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    ("declared", "sentence"),
+    [
+        (3, "TRIGGER_OPS must be a dict, not 3"),
+        ({"ENABLED": {5: "always"}}, 'TRIGGER_OPS["ENABLED"] has the selector 5, not a text'),
+        ({"ENABLED": {"past": "maybe"}}, "must be one of enabled, disabled, replica, always"),
+        ({"LOCK_TIMEOUT": -1}, "must be from 0 to 2147483647, not -1"),
+        ({"STATEMENT_TIMEOUT": 2**31}, "must be from 0 to 2147483647, not 2147483648"),
+        ({"RECORD_DATABASE": "nope"}, 'TRIGGER_OPS["RECORD_DATABASE"] is "nope"'),
+    ],
+)
+def test_bad_settings_are_usage_even_where_nobody_ran_the_system_checks(
+    verb: str, declared: object, sentence: str, pgtrigger: Run, settings: Any
+) -> None:
+    settings.TRIGGER_OPS = declared
+    result = pgtrigger(verb, "past.Customer", "-d", "default")
+    assert (result.code, result.out) == (2, "")
+    assert sentence in result.err
+
+
+def test_colours_cannot_be_wanted_and_unwanted(site: Site) -> None:
+    result = site.manage("pgtrigger", "ls", "--no-color", "--force-color")
+    assert (result.code, result.out) == (2, "")
 
 
 ALWAYS = {"ENABLED": {"past.Customer": "always"}}

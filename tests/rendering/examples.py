@@ -90,6 +90,7 @@ def a_catalog_trigger(**changes: Any) -> CatalogTrigger:
         function_oid=3,
         language="plpgsql",
         security_definer=False,
+        volatility="v",
         function_settings=(),
         function_owner="owner",
         function_owner_rules_table=True,

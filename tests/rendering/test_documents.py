@@ -166,3 +166,19 @@ def test_any_name_survives_json_and_any_terminal() -> None:
     assert text.isascii()
     assert "\x1b" not in text
     assert json.loads(text)["triggers"][0]["uri"] == "Größe\x1b\ud800\n:x"
+
+
+def test_the_findings_of_all_databases_come_worst_first() -> None:
+    report = a_report(
+        a_finding(level=Level.INFO, database="one"),
+        a_finding(level=Level.WARNING, database="one"),
+        a_finding(level=Level.CRITICAL, database="two"),
+        a_finding(level=Level.WARNING, database="two"),
+    )
+    listed = documents.report_document(report)["findings"]
+    assert [(one["level"], one["database"]) for one in listed] == [
+        ("CRITICAL", "two"),
+        ("WARNING", "one"),
+        ("WARNING", "two"),
+        ("INFO", "one"),
+    ]

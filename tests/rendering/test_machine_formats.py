@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -114,6 +115,16 @@ def test_github_never_gets_a_second_command(hostile: str) -> None:
     text = as_github(a_report(finding))
     assert len(re.findall(r"(?:^|[\r\n])\s*::", text)) == 1
     assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize("rendered", [as_github, as_junit])
+def test_no_name_reaches_a_terminal_with_its_escape_sequences(
+    rendered: Callable[[Report], str],
+) -> None:
+    hostile = "a\x1b[2J\x07"
+    text = rendered(a_report(a_finding(uri=hostile, message=hostile, fix=hostile)))
+    assert text.replace("\n", "").isprintable()
+    assert text.count(r"a\x1b[2J\x07") >= 3
 
 
 def test_prometheus_has_each_metric_once_with_its_type() -> None:

@@ -16,6 +16,7 @@ import pgtrigger
 import pytest
 from django.test import Client
 
+from demo_site.management.commands import demo
 from tests.site import Site
 
 
@@ -87,6 +88,15 @@ def test_demo_serves_pages_and_a_user_logs_in(demo_site: Site, port: int) -> Non
     assert f"{run.url}admin/  (user demo, password demo)" in run.output
     assert "manage.py tutorial" in run.output
     assert "Traceback" not in run.errors
+
+
+def test_the_commands_it_proposes_need_no_address_beside_a_server_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("TRIGGER_OPS_EMBEDDED_HOME", raising=False)
+    assert "terminal, with DATABASE_URL set as here:\n" in demo.greeting(8000)
+    monkeypatch.setenv("TRIGGER_OPS_EMBEDDED_HOME", "/somewhere/.demo")
+    assert "in another terminal:\n" in demo.greeting(8000)
 
 
 def test_demo_has_a_past_which_a_second_start_leaves_as_the_user_repaired_it(

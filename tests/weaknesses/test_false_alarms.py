@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from demo_site.past import damage as past_damage
 from demo_site.past.models import Customer, Invoice
 from tests import damage
 from tests.damage import install_sql, pgid, run
+from tests.site import ROOT, Site
 from tests.weaknesses.expectations import (
     CUSTOMER,
     INVOICE,
@@ -301,3 +304,44 @@ def test_an_unmanaged_model_that_no_migration_knows_yet_is_pending() -> None:
     report = check()
     assert_clean(report)
     assert the(report, "I001", uri).status is Status.UNINSTALLED
+
+
+# Literals ----------------------------------------------------------------------------------------
+
+RECORDED_ELSEWHERE = """
+from django.conf import settings
+settings.DATABASES["memory"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+settings.TRIGGER_OPS = {"RECORD_DATABASE": "memory"}
+"""
+COMPILED = """
+import django
+django.setup()
+import pgtrigger
+from demo_site.past.models import Invoice
+from trigger_ops import api
+condition = pgtrigger.Q(old__number__startswith="a_") | pgtrigger.Q(old__number__regex=r"^\\d")
+trigger = pgtrigger.Protect(name="pattern", operation=pgtrigger.Delete, condition=condition)
+trigger.register(Invoice)
+for _ in range(2):
+    (found,) = api.inspect("past.Invoice:pattern")
+    print(found.registered_hash)
+"""
+
+
+@pytest.mark.parametrize("before", ["", RECORDED_ELSEWHERE], ids=["default", "recorded elsewhere"])
+def test_a_backslash_is_quoted_alike_before_and_after_the_first_connection(
+    before: str, site: Site
+) -> None:
+    """libpq doubles it until the process has met a server, and a migration never saw it so."""
+    # Not by manage.py: the demo's connects before it does anything else.
+    printed = subprocess.run(
+        [sys.executable, "-c", before + COMPILED],
+        cwd=ROOT,
+        env=site.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert printed.returncode == 0, printed.stderr
+    first, second = printed.stdout.split()
+    assert first == second

@@ -161,6 +161,11 @@ def condition_text(definition: str, uses: Iterable[str], *, plain: bool) -> str:
     )
 
 
+def clause_of(definition: str) -> str:
+    """Cut the condition out of any ``pg_get_triggerdef`` text, "" where there is none."""
+    return condition_text(definition, (), plain=False)
+
+
 def is_plain(*names: str) -> bool:
     """Tell whether no name can hold text that looks like a clause."""
     return all(map(_is_plain, names))

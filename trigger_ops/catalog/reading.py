@@ -203,6 +203,9 @@ def _clone(row: dict[str, Any]) -> Clone:
         type_bits=row["type_bits"],
         function_oid=row["function_oid"],
         has_triggers=row["has_triggers"],
+        columns=None if row["columns"] is None else tuple(row["columns"]),
+        definition=row["definition"],
+        differs=bool(row["differs_from_parent"]),
     )
 
 
@@ -237,6 +240,7 @@ def _trigger(row: dict[str, Any], clones: tuple[Clone, ...]) -> CatalogTrigger:
         function_oid=row["function_oid"],
         language=row["language"],
         security_definer=row["security_definer"],
+        volatility=row["volatility"],
         function_settings=tuple(row["function_settings"] or ()),
         function_owner=row["function_owner"],
         function_owner_rules_table=row["function_owner_rules_table"],
@@ -253,7 +257,13 @@ def _read_surroundings(cursor: Any, parameters: dict[str, Any]) -> Surroundings:
     return Surroundings(
         settings=(*map(_setting, found["setting"]), *_session_defaults(cursor)),
         ignore_functions=tuple(
-            IgnoreFunction(**{**detail, "settings": tuple(detail["settings"] or ())})
+            IgnoreFunction(
+                **{
+                    **detail,
+                    "settings": tuple(detail["settings"] or ()),
+                    "owner_is_member_of": tuple(detail["owner_is_member_of"]),
+                }
+            )
             for detail in found["ignore_function"]
         ),
         rules=tuple(Rule(**detail) for detail in found["rule"]),
@@ -271,10 +281,7 @@ def _read_surroundings(cursor: Any, parameters: dict[str, Any]) -> Surroundings:
 
 
 def _related(details: Iterable[dict[str, Any]]) -> tuple[RelatedTable, ...]:
-    return tuple(
-        RelatedTable(**{key: value for key, value in one.items() if key != "child_oid"})
-        for one in details
-    )
+    return tuple(RelatedTable(**one) for one in details)
 
 
 def _setting(detail: dict[str, Any]) -> StoredSetting:

@@ -9,7 +9,12 @@ from trigger_ops.states import Enabled
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Clone:
-    """The copy of a row trigger that PostgreSQL keeps on one partition."""
+    """The copy of a row trigger that PostgreSQL keeps on one partition.
+
+    ``definition`` is given only where the stored condition is not the parent's; that is so too
+    where the partition's columns are numbered otherwise. ``differs`` tells of what PostgreSQL
+    never lets differ: deferral, arguments, and whether there is a condition.
+    """
 
     schema: str
     table: str
@@ -17,6 +22,9 @@ class Clone:
     type_bits: int
     function_oid: int
     has_triggers: bool = True
+    columns: tuple[str, ...] | None = None
+    definition: str | None = None
+    differs: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +34,8 @@ class CatalogTrigger:
     ``enabled`` is the catalog's letter (O, D, R, A), ``type_bits`` is ``tgtype``, ``columns`` are
     the names of ``UPDATE OF`` or None, ``definition`` is ``pg_get_triggerdef`` under pinned
     settings (only where there is a condition), ``uses`` are the operators and functions beyond
-    the built-in ones that the condition depends on.
+    the built-in ones that the condition depends on, ``volatility`` is ``provolatile`` of the
+    function.
     """
 
     oid: int
@@ -56,6 +65,7 @@ class CatalogTrigger:
     function_oid: int
     language: str
     security_definer: bool
+    volatility: str
     function_settings: tuple[str, ...]
     function_owner: str
     function_owner_rules_table: bool
@@ -84,7 +94,10 @@ class CatalogTable:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class IgnoreFunction:
-    """A function named ``_pgtrigger_should_ignore``, wherever it lives."""
+    """A function named ``_pgtrigger_should_ignore``, wherever it lives.
+
+    ``owner_is_member_of`` names the owners of tables named like this project's.
+    """
 
     oid: int
     schema: str
@@ -96,7 +109,8 @@ class IgnoreFunction:
     settings: tuple[str, ...]
     returns: str
     has_support: bool
-    owner_is_trusted: bool
+    owner_is_superuser: bool
+    owner_is_member_of: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

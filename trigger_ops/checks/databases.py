@@ -14,7 +14,7 @@ from trigger_ops import api
 from trigger_ops.drift import Finding, Report
 from trigger_ops.exceptions import TriggerOpsError
 from trigger_ops.rendering.reports import subject
-from trigger_ops.rendering.wording import counted
+from trigger_ops.rendering.wording import counted, printable
 from trigger_ops.states import Level
 
 OLDEST_SERVER = 15
@@ -45,7 +45,7 @@ def check_drift(databases: Sequence[str] | None = None, **_: Any) -> list[checks
     """Return every finding about the databases named, with its own ID and level."""
     messages: list[checks.CheckMessage] = []
     for alias in _postgres(databases):
-        report, unread = _report(alias)
+        report, unread = _report(alias, checks.Error)
         messages += unread
         if report is not None:
             messages += [_finding_message(finding) for finding in report.findings]
@@ -71,7 +71,7 @@ def _version_messages(alias: str) -> Iterator[checks.CheckMessage]:
 
 def _drift_in_brief(alias: str) -> list[checks.CheckMessage]:
     """Return one message for each kind of finding, and one for all that is serious."""
-    report, messages = _report(alias)
+    report, messages = _report(alias, checks.Warning)
     if report is None:
         return messages
     kinds: defaultdict[tuple[str, Level], list[Finding]] = defaultdict(list)
@@ -97,18 +97,21 @@ def _drift_in_brief(alias: str) -> list[checks.CheckMessage]:
     return messages
 
 
-def _report(alias: str) -> tuple[Report | None, list[checks.CheckMessage]]:
+def _report(
+    alias: str, kind: Callable[..., checks.CheckMessage]
+) -> tuple[Report | None, list[checks.CheckMessage]]:
+    """Return the report of a database, and a message of this kind where it could not be read."""
     try:
         report = api.check(databases=[alias])
     except (TriggerOpsError, DatabaseLayerError) as error:
-        return None, [_unread(str(error))]
-    unread = [_unread(one.reason) for one in report.targets if one.status == "unreachable"]
+        return None, [_unread(str(error), kind)]
+    unread = [_unread(one.reason, kind) for one in report.targets if one.status == "unreachable"]
     return report, unread
 
 
-def _unread(reason: str) -> checks.CheckMessage:
-    return checks.Warning(
-        f"Triggers could not be checked: {reason}",
+def _unread(reason: str, kind: Callable[..., checks.CheckMessage]) -> checks.CheckMessage:
+    return kind(
+        printable(f"Triggers could not be checked: {reason}"),
         hint="manage.py pgtrigger check",
         id="trigger_ops.S022",
     )
@@ -117,16 +120,21 @@ def _unread(reason: str) -> checks.CheckMessage:
 def _brief(alias: str, found: Sequence[Finding]) -> checks.CheckMessage:
     first = found[0]
     message = f'{first.message} On "{alias}": {_named(found)}.'
-    return _MESSAGES[first.level](message, hint=first.fix, id=first.id)
+    return _MESSAGES[first.level](printable(message), hint=printable(first.fix), id=first.id)
 
 
 def _named(found: Sequence[Finding]) -> str:
     names = [finding.uri or finding.id for finding in found]
     more = len(names) - _NAMED_AT_MOST
     tail = f" and {more} more" if more > 0 else ""
-    return ", ".join(names[:_NAMED_AT_MOST]) + tail
+    return printable(", ".join(names[:_NAMED_AT_MOST])) + tail
 
 
 def _finding_message(finding: Finding) -> checks.CheckMessage:
     message = _MESSAGES[finding.level]
-    return message(finding.message, hint=finding.fix, obj=subject(finding), id=finding.id)
+    return message(
+        printable(finding.message),
+        hint=printable(finding.fix),
+        obj=subject(finding),
+        id=finding.id,
+    )

@@ -76,8 +76,8 @@ def _wrong_type(value: object, default: object) -> str:
     if isinstance(default, bool):
         return "" if isinstance(value, bool) else "True or False"
     if isinstance(default, int):
-        is_number = isinstance(value, int) and not isinstance(value, bool)
-        return "" if is_number and int(str(value)) >= 0 else "a whole number of 0 or more"
+        fits = type(value) is int and 0 <= value <= conf.LONGEST
+        return "" if fits else f"a whole number from 0 to {conf.LONGEST}"
     if isinstance(default, dict):
         return "" if isinstance(value, dict) else "a dict"
     return "" if isinstance(value, str) and value else "a text"
@@ -86,11 +86,15 @@ def _wrong_type(value: object, default: object) -> str:
 def _mode_messages(modes: Mapping[object, object]) -> Iterator[checks.CheckMessage]:
     triggers = registered_triggers()
     for selector, mode in modes.items():
+        if not isinstance(selector, str):
+            message = f'TRIGGER_OPS["ENABLED"] has the selector {selector!r}, not a text.'
+            yield _setting_error("S005", message, "Write a selector such as shop.Order:no_del.")
+            continue
         if not isinstance(mode, str) or mode.lower() not in conf.MODES:
             message = f'TRIGGER_OPS["ENABLED"]["{selector}"] is {mode!r}, which is no mode.'
             yield _setting_error("S006", message, f"The modes are: {', '.join(conf.MODES)}.")
         try:
-            select(triggers, [str(selector)])
+            select(triggers, [selector])
         except UnknownSelector as error:
             yield checks.Warning(
                 f'TRIGGER_OPS["ENABLED"]: {error}',

@@ -27,11 +27,18 @@ _CALL = re.compile(
     rf'((?:"(?:[^"]|"")*"|[A-Za-z_][\w$]*)\s*\.\s*)?{IGNORE_FUNCTION}\s*\(', re.IGNORECASE
 )
 _OFF = {"session_replication_role": ("replica",)}
+_ON = ("on", "true", "yes", "1", "t", "tr", "tru", "y", "ye")
+_ASSERT = re.compile(r"\bassert\b", re.IGNORECASE)
 _NOTHING_IGNORED = ("", "{}")
 _SWITCHES = ("pgtrigger.ignore", "session_replication_role")
-_COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+# Literals come first, so that dashes in one hide nothing that follows it.
+_COMMENTS = re.compile(
+    r"(e'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(\$\w*\$).*?\2)|--[^\n]*|/\*.*?\*/",
+    re.DOTALL,
+)
+_DOTS = re.compile(r"\s*\.\s*")
 _SETS = re.compile(
-    r"\bset_config\b|\bexecute\b"
+    r"\bset_config\b|\bexecute\b|\bupdate\s+(?:only\s+)?(?:pg_catalog\.)?pg_settings\b"
     r"|\bset\s+(?:local\s+|session\s+)?(?:pgtrigger\.ignore|session_replication_role)"
 )
 
@@ -91,7 +98,10 @@ def stock_ignore_body() -> str:
 def called_schemas(snapshot: Snapshot, functions: Iterable[IgnoreFunction]) -> frozenset[str]:
     """Return the schemas whose ignore function installed triggers really call."""
     existing = {one.schema for one in functions}
-    first = next((one for one in snapshot.server.search_path if one in existing), None)
+    path = snapshot.server.search_path
+    if "pg_catalog" not in path:  # then PostgreSQL looks there before all others
+        path = ("pg_catalog", *path)
+    first = next((one for one in path if one in existing), None)
     called: set[str] = set()
     for trigger in snapshot.triggers:
         if not trigger.name.startswith("pgtrigger_"):
@@ -171,7 +181,7 @@ def _settings(
     for setting in settings:
         if setting.source == "session" and (setting.name, setting.value) in stored:
             continue
-        if reason := _bypass(setting):
+        if reason := _bypass(setting) or _unasserted(database, setting):
             yield about_database(
                 database,
                 "C003",
@@ -194,6 +204,14 @@ def _bypass(setting: StoredSetting) -> str:
                 "the ignore function among them"
             )
     return ""
+
+
+def _unasserted(database: InspectedDatabase, setting: StoredSetting) -> str:
+    if setting.name.lower() != "plpgsql.check_asserts" or setting.value.lower() in _ON:
+        return ""
+    bodies = (one.installed.body for one in database.triggers if one.registered and one.installed)
+    asserts = any(map(_ASSERT.search, bodies))
+    return "no ASSERT of the triggers is checked in those sessions" if asserts else ""
 
 
 def _whose(setting: StoredSetting) -> str:
@@ -285,5 +303,6 @@ def body_bypasses(body: str) -> bool:
 
     To read it, as a witness does, is no harm.
     """
-    text = _COMMENTS.sub(" ", body.lower())
+    text = _COMMENTS.sub(lambda found: found.group(1) or " ", body.lower())
+    text = _DOTS.sub(".", text.replace('"', ""))
     return any(name in text for name in _SWITCHES) and _SETS.search(text) is not None

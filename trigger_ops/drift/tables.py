@@ -11,6 +11,7 @@ from trigger_ops.drift import Finding
 from trigger_ops.drift.databases import about_database, body_bypasses
 from trigger_ops.drift.triggers import command, drop_statement, make, quoted
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
+from trigger_ops.inspection.conditions import live_condition
 from trigger_ops.inspection.orphans import looks_installed
 from trigger_ops.registry.definition import DELETE, ROW, TRUNCATE
 from trigger_ops.states import Facet, Status
@@ -184,10 +185,11 @@ def _rules(around: Surroundings, guarded: Guarded) -> Iterator[Finding]:
 
 def _children(snapshot: Snapshot, around: Surroundings, guarded: Guarded) -> Iterator[Finding]:
     """Row triggers of a parent do not fire for rows of an inheriting table."""
-    names = {(live.schema, live.table, live.name) for live in snapshot.triggers}
+    own = {(live.schema, live.table, live.name): live for live in snapshot.triggers}
     for child in around.children:
         for trigger, live in guarded.get(child.table_oid, []):
-            if not live.type_bits & ROW or (child.schema, child.name, live.name) in names:
+            copy = own.get((child.schema, child.name, live.name))
+            if not live.type_bits & ROW or (copy is not None and _guards_alike(copy, live)):
                 continue
             message = (
                 f"Table {child.schema}.{child.name} inherits from {live.table}: its rows are "
@@ -198,6 +200,13 @@ def _children(snapshot: Snapshot, around: Surroundings, guarded: Guarded) -> Ite
                 f"{quoted(live.schema)}.{quoted(live.table)};"
             )
             yield make("W009", trigger, message, fix=fix)
+
+
+def _guards_alike(copy: CatalogTrigger, live: CatalogTrigger) -> bool:
+    """Tell whether a trigger of the same name on a child does what its parent's does."""
+    alike = ("function_oid", "type_bits", "enabled", "columns", "arguments")
+    same = all(getattr(copy, name) == getattr(live, name) for name in alike)
+    return same and copy.has_triggers and live_condition(copy) == live_condition(live)
 
 
 def _above(around: Surroundings, guarded: Guarded) -> Iterator[Finding]:

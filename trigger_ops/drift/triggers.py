@@ -10,6 +10,7 @@ from trigger_ops.catalog.snapshot import CatalogTrigger
 from trigger_ops.drift import Finding
 from trigger_ops.drift.ids import KINDS
 from trigger_ops.inspection import InspectedTrigger
+from trigger_ops.inspection.comparison import VOLATILE
 from trigger_ops.states import Enabled, Facet, Status, Verdict
 
 BODY = frozenset({Facet.BODY})
@@ -117,7 +118,8 @@ def _signature(live: CatalogTrigger) -> str:
 
 def _is_only_bypass(live: CatalogTrigger) -> bool:
     """Tell whether the function's settings are all such that C003 reports them already."""
-    return not live.security_definer and all(map(_BYPASS.match, live.function_settings))
+    ordinary = not live.security_definer and live.volatility == VOLATILE
+    return ordinary and all(map(_BYPASS.match, live.function_settings))
 
 
 def _function_message(live: CatalogTrigger, facets: frozenset[Facet]) -> str:
@@ -129,6 +131,11 @@ def _function_message(live: CatalogTrigger, facets: frozenset[Facet]) -> str:
     if Facet.SECURITY in facets:
         settings = ", ".join(live.function_settings) or "none"
         definer = "SECURITY DEFINER" if live.security_definer else "SECURITY INVOKER"
+        if live.volatility != VOLATILE:
+            return (
+                f"The trigger's function is not VOLATILE, so it is blind to what its own statement "
+                f"wrote; it is {definer} with settings: {settings}."
+            )
         return (
             f"The trigger's function is {definer} with settings: {settings}; the code has neither."
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from trigger_ops.catalog.conditions import clause_of
 from trigger_ops.catalog.reading import split_search_path
-from trigger_ops.catalog.snapshot import CatalogTrigger
+from trigger_ops.catalog.snapshot import CatalogTrigger, Clone
 from trigger_ops.registry.definition import (
     BEFORE,
     DELETE,
@@ -18,6 +19,9 @@ from trigger_ops.states import Facet
 
 TIMING_BITS = BEFORE | INSTEAD
 EVENT_BITS = INSERT | DELETE | UPDATE | TRUNCATE
+
+VOLATILE = "v"
+"""``provolatile`` as pgtrigger makes it; any other does not see what its own statement wrote."""
 
 # Functions of pg_catalog that pgtrigger's classes execute instead of one of their own.
 BUILT_IN = frozenset({"tsvector_update_trigger", "tsvector_update_trigger_column"})
@@ -45,9 +49,25 @@ def structural_facets(definition: Definition, live: CatalogTrigger) -> frozenset
         ),
     }
     differing = {facet for facet, (code, database) in pairs.items() if code != database}
-    if any(clone.type_bits != live.type_bits for clone in live.clones):
-        differing.add(Facet.EVENTS)
-    return frozenset(differing | _function_facets(definition, live))
+    return frozenset(differing | _clone_facets(live) | _function_facets(definition, live))
+
+
+def _clone_facets(live: CatalogTrigger) -> set[Facet]:
+    differing = set()
+    for clone in live.clones:
+        if clone.type_bits != live.type_bits:
+            differing.add(Facet.EVENTS)
+        if clone.columns != live.columns:
+            differing.add(Facet.COLUMNS)
+        if clone.differs or not _has_the_condition(clone, live):
+            differing.add(Facet.CONDITION)
+    return differing
+
+
+def _has_the_condition(clone: Clone, live: CatalogTrigger) -> bool:
+    if clone.definition is None or live.definition is None:
+        return True
+    return clause_of(clone.definition) == clause_of(live.definition)
 
 
 def _function_facets(definition: Definition, live: CatalogTrigger) -> set[Facet]:
@@ -58,7 +78,11 @@ def _function_facets(definition: Definition, live: CatalogTrigger) -> set[Facet]
     differing = set()
     if live.body != definition.body:
         differing.add(Facet.BODY)
-    if live.security_definer or any(not _is_harmless(one, live) for one in live.function_settings):
+    if (
+        live.security_definer
+        or live.volatility != VOLATILE
+        or any(not _is_harmless(one, live) for one in live.function_settings)
+    ):
         differing.add(Facet.SECURITY)
     if not live.function_owner_rules_table:
         differing.add(Facet.OWNER)

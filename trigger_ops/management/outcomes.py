@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from django.core.management.base import CommandError
 from django.db import DatabaseError, InterfaceError
 
+from trigger_ops.catalog.reading import sqlstate
 from trigger_ops.exceptions import (
     BadSettings,
     TriggerOpsError,
@@ -15,8 +16,11 @@ from trigger_ops.exceptions import (
     UnknownSchema,
     UnknownSelector,
 )
+from trigger_ops.rendering.wording import printable
 from trigger_ops.states import ExitCode
 
+# insufficient_privilege, read_only_sql_transaction: trying again does not help.
+_REFUSALS = ("42501", "25006")
 _USAGE = (UnknownSelector, UnknownDatabase, UnknownSchema, BadSettings)
 
 
@@ -40,11 +44,12 @@ def errors_as_sentences() -> Iterator[None]:
     except CommandError:
         raise
     except _USAGE as error:
-        raise CommandError(str(error), returncode=int(ExitCode.USAGE)) from error
+        raise CommandError(printable(str(error)), returncode=int(ExitCode.USAGE)) from error
     except TriggerOpsError as error:
-        raise CommandError(str(error), returncode=int(ExitCode.REFUSED)) from error
+        raise CommandError(printable(str(error)), returncode=int(ExitCode.REFUSED)) from error
     except (DatabaseError, InterfaceError) as error:
-        raise CommandError(_sentence(error), returncode=int(ExitCode.BUSY)) from error
+        code = ExitCode.REFUSED if sqlstate(error) in _REFUSALS else ExitCode.BUSY
+        raise CommandError(_sentence(error), returncode=int(code)) from error
     except Exception as error:
         raise CommandError(
             f"Internal error, {type(error).__name__}: {_sentence(error)} "
@@ -55,5 +60,5 @@ def errors_as_sentences() -> Iterator[None]:
 
 def _sentence(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    text = lines[0].strip() if lines else "no message"
+    text = printable(lines[0].strip()) if lines else "no message"
     return text if text.endswith((".", "!", "?")) else f"{text}."

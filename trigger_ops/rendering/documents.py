@@ -10,6 +10,7 @@ from typing import Any
 from trigger_ops.drift import Finding, Listing, Report
 from trigger_ops.inspection import InspectedTrigger
 from trigger_ops.rendering.facets import facet_sides
+from trigger_ops.rendering.reports import worst_first
 
 Document = dict[str, Any]
 
@@ -40,7 +41,7 @@ def difference_document(listing: Listing) -> Document:
 
 
 def report_document(report: Report) -> Document:
-    """Return what ``check --format json`` prints, as plain values. Times are ISO 8601."""
+    """Return what ``check --format json`` prints, worst first. Times are ISO 8601."""
     return {
         "schema": CHECK_SCHEMA,
         "run_id": str(report.run_id),
@@ -60,7 +61,7 @@ def report_document(report: Report) -> Document:
             }
             for target in report.targets
         ],
-        "findings": [_found(finding) for finding in report.findings],
+        "findings": [_found(finding) for finding in worst_first(report.findings)],
     }
 
 

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 from trigger_ops.drift import Finding, Report
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.rendering.reports import subject, worst_first
+from trigger_ops.rendering.wording import printable
 from trigger_ops.states import Status
 
 # What XML 1.0 cannot hold, escaped or not (https://www.w3.org/TR/xml/#charsets).
@@ -40,7 +41,9 @@ def as_junit(report: Report) -> str:
 
 def _finding_case(finding: Finding, report: Report) -> ET.Element:
     case = _case(finding.database, f"{finding.id} {subject(finding)}")
-    text = f"{finding.message}\nfix: {finding.fix}" if finding.fix else finding.message
+    text = printable(finding.message)
+    if finding.fix:
+        text += f"\nfix: {printable(finding.fix)}"
     if finding in report.failing:
         _outcome(case, "failure", finding.level.name, finding.message, text)
     elif finding.status is Status.UNKNOWN:

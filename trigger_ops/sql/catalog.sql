@@ -34,6 +34,11 @@ WITH wanted AS (
            t.tgoldtable, t.tgnewtable, t.tgargs, t.tgattr, t.tgqual IS NOT NULL AS has_condition, t.tgfoid
       FROM pg_trigger t LEFT JOIN pg_constraint k ON k.oid = t.tgconstraint
      WHERE NOT t.tgisinternal OR t.tgfoid >= 16384 OR (t.tgparentid <> 0 AND (k.oid IS NULL OR k.contype = 't'))
+), differences AS (
+    SELECT t.oid, t.tgqual::text <> p.tgqual::text AS in_condition,
+           (t.tgqual IS NULL, t.tgdeferrable, t.tginitdeferred, t.tgargs) <> (p.tgqual IS NULL, p.tgdeferrable, p.tginitdeferred, p.tgargs) AS at_all
+      FROM pg_trigger t JOIN pg_trigger p ON p.oid = t.tgparentid
+     WHERE t.tgparentid <> 0
 ), shapes AS (
     SELECT a.attrelid, encode(sha256(convert_to(string_agg(concat_ws(' ', a.attnum, quote_ident(a.attname), format_type(a.atttypid, a.atttypmod), a.attcollation),
            ', ' ORDER BY a.attnum), 'UTF8')), 'hex') AS columns_digest
@@ -56,14 +61,16 @@ SELECT w.oid AS table_oid, w.nspname AS table_schema, w.relname AS table_name, w
        t.tgoldtable AS old_table, t.tgnewtable AS new_table, t.tgargs AS arguments,
        CASE WHEN t.tgattr::text <> '' THEN ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = t.tgrelid AND a.attnum = ANY (t.tgattr) ORDER BY 1) END AS columns,
        t.has_condition,
-       CASE WHEN %(definitions)s AND t.has_condition AND t.tgparentid = 0 THEN pg_get_triggerdef(t.oid) END AS definition,
+       CASE WHEN %(definitions)s AND t.has_condition AND (t.tgparentid = 0 OR f.in_condition) THEN pg_get_triggerdef(t.oid) END AS definition,
+       f.at_all AS differs_from_parent,
        u.names AS uses, d.description AS comment,
        pn.nspname AS function_schema, p.proname AS function_name, p.oid AS function_oid, l.lanname AS language,
-       p.prosecdef AS security_definer, p.proconfig AS function_settings, pg_get_userbyid(p.proowner)::text AS function_owner,
+       p.prosecdef AS security_definer, p.provolatile::text AS volatility, p.proconfig AS function_settings, pg_get_userbyid(p.proowner)::text AS function_owner,
        pg_has_role(p.proowner, w.relowner, 'MEMBER') AS function_owner_rules_table,
        CASE WHEN t.tgparentid = 0 THEN p.prosrc END AS body
   FROM wanted w
   LEFT JOIN found t ON t.tgrelid = w.oid
+  LEFT JOIN differences f ON f.oid = t.oid
   LEFT JOIN shapes s ON s.attrelid = w.oid
   LEFT JOIN uses u ON u.objid = t.oid
   LEFT JOIN pg_proc p ON p.oid = t.tgfoid
@@ -116,14 +123,15 @@ SELECT 'setting' AS kind, jsonb_build_object(
   FROM (SELECT setdatabase, setrole, unnest(setconfig) AS setting FROM pg_db_role_setting) s
   LEFT JOIN pg_database d ON d.oid = s.setdatabase LEFT JOIN pg_roles r ON r.oid = s.setrole
  WHERE (s.setdatabase = 0 OR d.datname = current_database())
-   AND lower(split_part(s.setting, '=', 1)) IN ('pgtrigger.ignore', 'session_replication_role', 'search_path')
+   AND lower(split_part(s.setting, '=', 1)) IN ('pgtrigger.ignore', 'session_replication_role', 'search_path', 'plpgsql.check_asserts')
 UNION ALL
 SELECT 'ignore_function', jsonb_build_object(
          'oid', p.oid::bigint, 'schema', n.nspname, 'owner', pg_get_userbyid(p.proowner), 'language', l.lanname, 'body', p.prosrc,
          'arguments', pg_get_function_identity_arguments(p.oid), 'security_definer', p.prosecdef, 'settings', p.proconfig,
          'returns', p.prorettype::regtype::text, 'has_support', p.prosupport::oid <> 0,
-         'owner_is_trusted', EXISTS (SELECT 1 FROM pg_roles r WHERE r.oid = p.proowner AND r.rolsuper)
-           OR EXISTS (SELECT 1 FROM pg_class c WHERE c.relname = ANY (%(tables)s::text[]) AND pg_has_role(p.proowner, c.relowner, 'MEMBER')))
+         'owner_is_superuser', EXISTS (SELECT 1 FROM pg_roles r WHERE r.oid = p.proowner AND r.rolsuper),
+         'owner_is_member_of', ARRAY(SELECT DISTINCT pg_get_userbyid(c.relowner)::text FROM pg_class c
+                                      WHERE c.relname = ANY (%(tables)s::text[]) AND pg_has_role(p.proowner, c.relowner, 'MEMBER')))
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
  WHERE p.proname = '_pgtrigger_should_ignore' AND n.nspname !~ '^pg_temp_'
 UNION ALL
@@ -133,11 +141,13 @@ SELECT 'rule', jsonb_build_object(
  WHERE w.ev_type <> '1' AND w.ev_enabled <> 'D' AND c.relname = ANY (%(tables)s::text[])
    AND n.nspname NOT IN ('pg_catalog', 'information_schema')
 UNION ALL
-SELECT 'child', jsonb_build_object(
-         'table_oid', i.inhparent::bigint, 'child_oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname)
-  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_class pc ON pc.oid = i.inhparent
- WHERE NOT c.relispartition AND pc.relname = ANY (%(tables)s::text[])
+SELECT 'child', jsonb_build_object('table_oid', t.root::bigint, 'schema', n.nspname, 'name', c.relname)
+  FROM (WITH RECURSIVE tree AS (
+            SELECT i.inhparent AS root, i.inhrelid FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent
+             WHERE p.relkind <> 'p' AND p.relname = ANY (%(tables)s::text[])
+             UNION SELECT tree.root, i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.inhrelid)
+        SELECT * FROM tree) t
+  JOIN pg_class c ON c.oid = t.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 UNION ALL
 SELECT 'above', jsonb_build_object(
          'table_oid', i.inhrelid::bigint, 'schema', n.nspname, 'name', p.relname, 'partitioned', c.relispartition)
@@ -154,22 +164,43 @@ SELECT 'partition', jsonb_build_object('table_oid', t.root::bigint, 'schema', n.
 UNION ALL
 SELECT 'operator', jsonb_build_object('schema', n.nspname, 'name', o.oprname, 'left', o.oprleft::regtype::text, 'right', o.oprright::regtype::text)
   FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace JOIN pg_type lt ON lt.oid = o.oprleft JOIN pg_type rt ON rt.oid = o.oprright
- WHERE o.oprname IN ('=', '<>', '<', '<=', '>', '>=') AND o.oprnamespace <> 'pg_catalog'::regnamespace
+ WHERE o.oprname IN ('=', '<>', '<', '<=', '>', '>=', '~', '!~', '~*', '!~*', '~~', '!~~', '~~*', '!~~*', '@>', '<@', '&&', '->', '->>')
+   AND o.oprnamespace <> 'pg_catalog'::regnamespace
    AND lt.typnamespace = 'pg_catalog'::regnamespace AND rt.typnamespace = 'pg_catalog'::regnamespace
    AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = 'pg_operator'::regclass AND e.objid = o.oid AND e.deptype = 'e')
 UNION ALL
-SELECT DISTINCT 'meddler', jsonb_build_object('function', format('%%I.%%I', n.nspname, p.proname), 'body', p.prosrc,
+SELECT DISTINCT 'meddler', jsonb_build_object('function', format('%%I.%%I', n.nspname, p.proname),
+         'body', CASE WHEN p.prosqlbody IS NULL THEN p.prosrc ELSE pg_get_function_sqlbody(p.oid) END,
          'what', CASE WHEN m.event IS NULL THEN pg_describe_object(m.classid, m.objid, 0) ELSE format('event trigger %%I', m.event) END,
          'asked', m.classid = 'pg_proc'::regclass,
          'fix', CASE WHEN m.event IS NOT NULL THEN format('DROP EVENT TRIGGER %%I;', m.event) END)
   FROM (SELECT d.refobjid AS function, d.classid, d.objid, NULL::name AS event FROM pg_depend d
          WHERE d.refclassid = 'pg_proc'::regclass
-           AND d.classid IN ('pg_attrdef'::regclass, 'pg_constraint'::regclass, 'pg_policy'::regclass, 'pg_rewrite'::regclass)
+           AND d.classid IN ('pg_attrdef'::regclass, 'pg_constraint'::regclass, 'pg_policy'::regclass, 'pg_rewrite'::regclass, 'pg_class'::regclass,
+                             'pg_type'::regclass, 'pg_cast'::regclass, 'pg_operator'::regclass, 'pg_trigger'::regclass)
         UNION ALL SELECT f.oid, 'pg_proc'::regclass, f.oid, NULL FROM pg_proc f
          WHERE f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype) AND f.pronamespace <> 'pg_catalog'::regnamespace
         UNION ALL SELECT e.evtfoid, 0::oid, 0::oid, e.evtname FROM pg_event_trigger e WHERE e.evtenabled <> 'D') m
   JOIN pg_proc p ON p.oid = m.function JOIN pg_namespace n ON n.oid = p.pronamespace
- WHERE p.prosrc ~* 'pgtrigger\.ignore|session_replication_role'
+ WHERE p.prosrc ~* 'pgtrigger.*ignore|session_replication_role' AND (m.classid <> 'pg_trigger'::regclass OR p.prorettype <> 'trigger'::regtype)
+    OR p.prosqlbody::text LIKE '%%:funcid ' || 'set_config(text,text,boolean)'::regprocedure::oid || ' %%'
+    OR p.prosqlbody::text LIKE '%%:relid ' || 'pg_settings'::regclass::oid || ' %%'
+UNION ALL
+SELECT 'meddler', jsonb_build_object('function', 'pg_catalog.set_config', 'body', CASE e.classid
+         WHEN 'pg_attrdef'::regclass THEN (SELECT pg_get_expr(x.adbin, x.adrelid) FROM pg_attrdef x WHERE x.oid = e.objid)
+         WHEN 'pg_constraint'::regclass THEN pg_get_constraintdef(e.objid)
+         WHEN 'pg_policy'::regclass THEN (SELECT concat_ws(' ', pg_get_expr(x.polqual, x.polrelid), pg_get_expr(x.polwithcheck, x.polrelid)) FROM pg_policy x WHERE x.oid = e.objid)
+         WHEN 'pg_rewrite'::regclass THEN pg_get_ruledef(e.objid)
+         WHEN 'pg_trigger'::regclass THEN pg_get_triggerdef(e.objid)
+         ELSE (SELECT t.typdefault FROM pg_type t WHERE t.oid = e.objid) END,
+         'what', pg_describe_object(e.classid, e.objid, 0), 'asked', false, 'fix', NULL)
+  FROM (SELECT 'pg_attrdef'::regclass AS classid, oid AS objid, adbin::text AS tree FROM pg_attrdef
+        UNION ALL SELECT 'pg_constraint'::regclass, oid, conbin::text FROM pg_constraint WHERE conbin IS NOT NULL
+        UNION ALL SELECT 'pg_policy'::regclass, oid, concat(polqual::text, polwithcheck::text) FROM pg_policy
+        UNION ALL SELECT 'pg_rewrite'::regclass, oid, ev_action::text FROM pg_rewrite WHERE oid >= 16384
+        UNION ALL SELECT 'pg_trigger'::regclass, oid, tgqual::text FROM pg_trigger WHERE tgqual IS NOT NULL AND tgparentid = 0
+        UNION ALL SELECT 'pg_type'::regclass, oid, typdefaultbin::text FROM pg_type WHERE typdefaultbin IS NOT NULL) e
+ WHERE e.tree LIKE '%%:funcid ' || 'set_config(text,text,boolean)'::regprocedure::oid || ' %%'
 UNION ALL
 SELECT 'former_partition', jsonb_build_object('table_oid', parent.oid::bigint, 'schema', n.nspname, 'name', c.relname)
   FROM pg_class parent

@@ -17,6 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from demo_site import samples
 from demo_site.commands_to_try import COMMANDS
+from demo_site.embedded import is_embedded
 from demo_site.past import damage
 
 HOST = "127.0.0.1"
@@ -26,7 +27,7 @@ GREETING = """\
 The demo site is on  {url}
 its admin on         {url}admin/  (user {user}, password {password})
 
-To try in another terminal:
+To try in another terminal{condition}:
 {commands}
 
 Ctrl-C stops the site.
@@ -48,12 +49,7 @@ class Command(BaseCommand):
             prepare()
         except KeyboardInterrupt:
             sys.exit(130)
-        url = f"http://{HOST}:{port}/"
-        python = os.path.relpath(sys.executable)
-        commands = "\n".join(f"  {python} {command:<27}{purpose}" for command, purpose in COMMANDS)
-        self.stdout.write(
-            GREETING.format(url=url, user=USER, password=PASSWORD, commands=commands)
-        )
+        self.stdout.write(greeting(port))
         self.stdout.flush()
         for connection in connections.all():
             connection.close()
@@ -63,6 +59,18 @@ class Command(BaseCommand):
             use_reloader=False,
             stdout=io.StringIO(),  # its banner says less than ours
         )
+
+
+def greeting(port: int) -> str:
+    """Return where the site is, and which commands to try."""
+    python = os.path.relpath(sys.executable)
+    return GREETING.format(
+        url=f"http://{HOST}:{port}/",
+        user=USER,
+        password=PASSWORD,
+        commands="\n".join(f"  {python} {command:<27}{purpose}" for command, purpose in COMMANDS),
+        condition="" if is_embedded() else ", with DATABASE_URL set as here",
+    )
 
 
 def prepare() -> None:

@@ -73,6 +73,11 @@ class Command(StockCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run with the colour options of the environment; leave with the outcome's code."""
         options.update(environment_colour(options, os.environ))
+        if options.get("no_color") and options.get("force_color"):
+            raise CommandError(
+                "--no-color and --force-color exclude each other: choose one.",
+                returncode=int(ExitCode.USAGE),
+            )
         try:
             return super().execute(*args, **options)
         except SystemCheckError as error:

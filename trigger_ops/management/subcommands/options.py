@@ -73,7 +73,7 @@ def scope_of(options: Mapping[str, Any]) -> Scope:
     if options.get("all_schemas"):
         return Scope(glob="*")
     path = _as_list(options.get("schema"))
-    return Scope(path=tuple(path) if path else None, glob=options.get("schema_glob") or None)
+    return Scope(path=tuple(path) if path else None, glob=options.get("schema_glob"))
 
 
 def one_of(given: str, allowed: Collection[str], *, option: str) -> str:
@@ -91,6 +91,7 @@ def one_of(given: str, allowed: Collection[str], *, option: str) -> str:
 
 
 def _as_list(value: str | list[str] | tuple[str, ...] | None) -> list[str] | None:
+    """Return each value once, in order; None for none."""
     if not value:
         return None
-    return [value] if isinstance(value, str) else list(value)
+    return [value] if isinstance(value, str) else list(dict.fromkeys(value))
