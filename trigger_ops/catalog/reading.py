@@ -43,8 +43,7 @@ def read_snapshot(
     """Read every trigger of a database, and the tables named in ``tables`` that have none.
 
     Timeouts are milliseconds. Takes no lock, but the server's own deparsing waits behind an
-    ACCESS EXCLUSIVE lock: after ``lock_timeout`` the conditions of locked tables are left out
-    and the tables are listed in ``Snapshot.locked``.
+    ACCESS EXCLUSIVE lock: after ``lock_timeout`` the conditions of locked tables are left out.
 
     Raises:
         DatabaseUnreadable: when the database cannot be read at all.
@@ -57,7 +56,7 @@ def read_snapshot(
     }
     with discarded(connection_of(using), read_only=True) as cursor:
         server = pin_settings(cursor, parameters)
-        rows, locked = _trigger_rows(cursor, parameters)
+        rows = _trigger_rows(cursor, parameters)
         triggers, found = _fold(rows)
         around = _read_surroundings(cursor, parameters) if surroundings else None
     return Snapshot(
@@ -65,7 +64,6 @@ def read_snapshot(
         triggers=triggers,
         tables=found,
         surroundings=around,
-        locked=locked,
     )
 
 
@@ -118,9 +116,7 @@ def _named(cursor: Any) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def _trigger_rows(
-    cursor: Any, parameters: dict[str, Any]
-) -> tuple[list[dict[str, Any]], frozenset[int]]:
+def _trigger_rows(cursor: Any, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     query = load("catalog")["triggers"]
     cursor.execute('SAVEPOINT "trigger_ops_locks"')
     try:
@@ -132,11 +128,11 @@ def _trigger_rows(
         cursor.execute('ROLLBACK TO SAVEPOINT "trigger_ops_locks"')
         cursor.execute(query, {**parameters, "definitions": False})
         rows = _named(cursor)
-        return rows, _fill_definitions(cursor, rows)
-    return rows, frozenset()
+        _fill_definitions(cursor, rows)
+    return rows
 
 
-def _fill_definitions(cursor: Any, rows: list[dict[str, Any]]) -> frozenset[int]:
+def _fill_definitions(cursor: Any, rows: list[dict[str, Any]]) -> None:
     """Deparse table by table, giving up on those that somebody holds ACCESS EXCLUSIVE."""
     locked: set[int] = set()
     cursor.execute("SELECT set_config('lock_timeout', '20', true)")
@@ -152,7 +148,6 @@ def _fill_definitions(cursor: Any, rows: list[dict[str, Any]]) -> frozenset[int]
                 raise
             cursor.execute('ROLLBACK TO SAVEPOINT "trigger_ops_locks"')
             locked.add(row["table_oid"])
-    return frozenset(locked)
 
 
 def sqlstate(error: BaseException) -> str | None:

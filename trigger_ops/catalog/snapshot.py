@@ -241,10 +241,9 @@ class Server:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Snapshot:
-    """One reading of one database. ``locked`` names tables whose conditions could not be read."""
+    """One reading of one database."""
 
     server: Server
     triggers: tuple[CatalogTrigger, ...]
     tables: tuple[CatalogTable, ...]
     surroundings: Surroundings | None = None
-    locked: frozenset[int] = frozenset()
