@@ -78,10 +78,10 @@ def stock_line(uri: str, *arguments: str) -> str:
 
 
 def repair(finding: Finding) -> None:
-    """Do what a finding's ``fix`` says: a stock command, or statements of SQL."""
+    """Do what a finding's ``fix`` says: a command, or statements of SQL."""
     words = shlex.split(finding.fix.partition(" -- ")[0])
     if words[:2] == ["manage.py", "pgtrigger"]:
-        stock(*words[2:])
+        call_command("pgtrigger", *words[2:], "--no-input", verbosity=0)
         return
     with connections[finding.database].cursor() as cursor:
         cursor.execute(finding.fix)

@@ -31,7 +31,7 @@ class TriggerOpsConfig(AppConfig):
 
 
 def remember_conditions(sender: AppConfig, using: str, **kwargs: Any) -> None:
-    """Remember the canonical conditions of a database that was just migrated.
+    """Remember the conditions of a database that was just migrated, and restore live leases.
 
     Acts once, for the last app that gets the signal. ``flush`` sends it too, but without a plan.
     """
@@ -40,4 +40,5 @@ def remember_conditions(sender: AppConfig, using: str, **kwargs: Any) -> None:
         # Imported late: the public door needs our models.
         from trigger_ops import api
 
+        api.restore_leases(using)
         api.remember_database(using)

@@ -5,11 +5,13 @@ Every key has a typed default in :data:`DEFAULTS`. ``checks`` validates what use
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from django.conf import settings
 
-from trigger_ops.exceptions import BadSettings, nearest
+from trigger_ops.durations import duration
+from trigger_ops.exceptions import BadDuration, BadSettings, nearest
 
 DEFAULTS: dict[str, Any] = {
     # Selector -> "enabled" | "always" | "replica" | "disabled": the mode a trigger should be in.
@@ -22,7 +24,15 @@ DEFAULTS: dict[str, Any] = {
     "STATEMENT_TIMEOUT": 30_000,
     # Milliseconds a reading waits behind somebody's ACCESS EXCLUSIVE lock before it goes round.
     "LOCK_TIMEOUT": 2_000,
+    # How long one attempt to change a table waits for its lock, and how long a run waits in all.
+    "APPLY_LOCK_TIMEOUT": "250ms",
+    "APPLY_LOCK_BUDGET": "60s",
+    # How long a plan file may be applied.
+    "PLAN_LIFETIME": "1d",
 }
+
+DURATIONS = ("APPLY_LOCK_TIMEOUT", "APPLY_LOCK_BUDGET", "PLAN_LIFETIME")
+"""The keys that hold a duration."""
 
 LONGEST = 2**31 - 1
 """The longest timeout that PostgreSQL takes, in milliseconds."""
@@ -113,6 +123,45 @@ def lock_timeout() -> int:
         BadSettings: for what PostgreSQL does not take.
     """
     return _milliseconds("LOCK_TIMEOUT")
+
+
+def apply_lock_timeout() -> dt.timedelta:
+    """Return how long one attempt to change a table waits for its lock.
+
+    Raises:
+        BadSettings: for what is no duration.
+    """
+    return _duration("APPLY_LOCK_TIMEOUT")
+
+
+def apply_lock_budget() -> dt.timedelta:
+    """Return how long a run waits for locks in all.
+
+    Raises:
+        BadSettings: for what is no duration.
+    """
+    return _duration("APPLY_LOCK_BUDGET")
+
+
+def plan_lifetime() -> dt.timedelta:
+    """Return how long a plan file may be applied.
+
+    Raises:
+        BadSettings: for what is no duration.
+    """
+    return _duration("PLAN_LIFETIME")
+
+
+def prune_on_install() -> bool:
+    """Tell whether pgtrigger's setting has an ``install`` of everything prune as well."""
+    return bool(getattr(settings, "PGTRIGGER_PRUNE_ON_INSTALL", True))
+
+
+def _duration(key: str) -> dt.timedelta:
+    try:
+        return duration(get(key))
+    except BadDuration as error:
+        raise BadSettings(f'TRIGGER_OPS["{key}"]: {error}') from error
 
 
 def _milliseconds(key: str) -> int:

@@ -33,6 +33,22 @@ class DatabaseUnreadable(TriggerOpsError):
     """The database could not be read."""
 
 
+class BadDuration(TriggerOpsError):
+    """That is no duration: write 250ms, 30s, 15m, 2h or 1d."""
+
+
+class Refused(TriggerOpsError):
+    """Nothing was changed: the plan cannot be carried out as it is."""
+
+
+class StalePlan(Refused):
+    """The plan file is not what would be done now."""
+
+
+class Busy(TriggerOpsError):
+    """Nothing was changed: somebody else is at work, and it is safe to try again."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the second half of a message: the nearest known name, or all there are."""
     by_lower = {one.lower(): one for one in known}

@@ -93,3 +93,47 @@ class Verdict(enum.StrEnum):
     NOT_ALLOWED = "not allowed"
     UNVERIFIED = "unverified"
     BROKEN = "cannot be compiled"
+
+
+class Verb(enum.StrEnum):
+    """What a plan does."""
+
+    INSTALL = "install"
+    UNINSTALL = "uninstall"
+    ENABLE = "enable"
+    DISABLE = "disable"
+    PRUNE = "prune"
+
+
+class Lock(enum.StrEnum):
+    """The strongest lock that a statement takes on a table, in PostgreSQL's own words.
+
+    NONE stands for whatever conflicts with neither reads nor writes (ACCESS SHARE at most).
+    """
+
+    NONE = "NONE"
+    SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
+    ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"
+
+
+class Hazard(enum.StrEnum):
+    """A side effect that has to be allowed by name."""
+
+    DROPS_FOREIGN = "DROPS_FOREIGN"
+    PRUNES_MOST = "PRUNES_MOST"
+    EMPTY_REGISTRY = "EMPTY_REGISTRY"
+    REENABLES_DISABLED = "REENABLES_DISABLED"
+    GAP_IN_ENFORCEMENT = "GAP_IN_ENFORCEMENT"
+    REPLACES_SHARED_FUNCTION_OF_OTHERS = "REPLACES_SHARED_FUNCTION_OF_OTHERS"
+
+
+class Result(enum.StrEnum):
+    """What a run did with one trigger."""
+
+    CREATED = "created"
+    REPLACED = "replaced"
+    DROPPED = "dropped"
+    SWITCHED = "switched"
+    UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
+    FAILED = "failed"

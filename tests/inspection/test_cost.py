@@ -30,7 +30,7 @@ TIMEOUTS = {"statement_timeout": "30000", "lock_timeout": "2000"}
 
 @pytest.fixture(autouse=True)
 def _nothing_kept_in_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "_minted", {})
+    monkeypatch.setattr(api.inspecting, "_minted", {})
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def nothing_remembered(db: None) -> None:
 @pytest.fixture
 def all_remembered(nothing_remembered: None, monkeypatch: pytest.MonkeyPatch) -> None:
     api.check(databases=["default"], record=True)
-    monkeypatch.setattr(api, "_minted", {})
+    monkeypatch.setattr(api.inspecting, "_minted", {})
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_check_after_recording_creates_no_temporary_object(
     made_relations: Callable[[], int],
 ) -> None:
     before = made_relations()
-    texts = statements(lambda: api.check(databases=["default"]), having="CREATE")
+    texts = statements(lambda: api.check(databases=["default"]), having="CREATE TEMP")
     assert texts == []
     assert made_relations() == before
 
@@ -97,7 +97,7 @@ def test_a_check_of_unknown_conditions_is_seen_to_create_temporary_objects(
 @pytest.mark.usefixtures("nothing_remembered")
 def test_a_second_check_in_one_process_asks_for_no_condition_again() -> None:
     api.check(databases=["default"])
-    assert statements(lambda: api.check(databases=["default"]), having="CREATE") == []
+    assert statements(lambda: api.check(databases=["default"]), having="CREATE TEMP") == []
 
 
 @pytest.mark.usefixtures("nothing_remembered")

@@ -46,7 +46,7 @@ def arguments_of(parser: CommandParser) -> set[tuple[Any, ...]]:
 def test_a_stock_verb_takes_all_its_stock_arguments(verb: str) -> None:
     ours, stock = arguments_of(verbs(Command())[verb]), arguments_of(verbs(StockCommand())[verb])
     assert stock <= ours
-    assert {dest for dest, *_ in ours - stock} == GENERAL
+    assert {dest for dest, *_ in ours - stock} >= GENERAL
 
 
 def test_every_stock_verb_is_there() -> None:
@@ -54,10 +54,10 @@ def test_every_stock_verb_is_there() -> None:
     assert set(verbs(StockCommand())) == {*STOCK_VERBS, "ls"}
 
 
-@pytest.mark.parametrize("verb", STOCK_VERBS)
-def test_a_stock_verb_runs_the_librarys_own_method(verb: str) -> None:
+@pytest.mark.parametrize("verb", [*STOCK_VERBS, "ls"])
+def test_no_verb_runs_the_librarys_own_method(verb: str) -> None:
     method = parse(verb)["method"]
-    assert method.__func__ is getattr(StockCommand, verb)
+    assert method.func.__name__ == "_run"
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_a_typo_gets_the_nearest_match(
     ("error", "code", "sentence"),
     [
         (BadSettings("ENABLED is wrong."), 2, "ENABLED is wrong."),
-        (DatabaseUnreadable("It is down."), 4, "It is down."),
+        (DatabaseUnreadable("It is down."), 5, "It is down."),
         (TriggerOpsError("No."), 4, "No."),
         (
             ZeroDivisionError("division by zero\nand more"),

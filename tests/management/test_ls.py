@@ -82,7 +82,7 @@ def test_the_forms_that_scripts_use_keep_working(pgtrigger: Run) -> None:
 
 
 def test_nothing_registered_is_no_crash(pgtrigger: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trigger_ops.api.registered_triggers", list)
+    monkeypatch.setattr("trigger_ops.api.inspecting.registered_triggers", list)
     assert pgtrigger("ls", "--status", "tampered") == Result(0, "", "")
 
 

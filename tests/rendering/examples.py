@@ -7,12 +7,15 @@ import datetime as dt
 import uuid
 from typing import Any
 
+from trigger_ops.applier import RunReport, StepResult
 from trigger_ops.catalog.snapshot import CatalogTrigger
 from trigger_ops.drift import Finding, Listing, Report
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
+from trigger_ops.ledger.entries import Entry
+from trigger_ops.planner import Plan, Request, ServerIdentity, Statement, Step
 from trigger_ops.registry import RegisteredTrigger
 from trigger_ops.registry.definition import BEFORE, DELETE, ROW, Definition
-from trigger_ops.states import Enabled, Level, Status, Verdict
+from trigger_ops.states import Enabled, Level, Lock, Result, Status, Verb, Verdict
 
 STARTED = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 RUN_ID = uuid.UUID("12345678-1234-5678-1234-567812345678")
@@ -160,3 +163,91 @@ def a_report(*findings: Finding, **changes: Any) -> Report:
         findings=findings,
     )
     return dataclasses.replace(report, **changes)
+
+
+def a_statement(**changes: Any) -> Statement:
+    """Return the statement that creates the trigger of :func:`a_step`."""
+    statement = Statement(
+        sql=f'CREATE TRIGGER "{PGID}"\n  BEFORE DELETE ON "public"."shop_order"',
+        lock=Lock.SHARE_ROW_EXCLUSIVE,
+        reason="the trigger is missing",
+        undo=f'DROP TRIGGER "{PGID}" ON "public"."shop_order"',
+    )
+    return dataclasses.replace(statement, **changes)
+
+
+def a_step(*statements: Statement, **changes: Any) -> Step:
+    """Return the step that creates ``shop.Order:no_del``, with these statements."""
+    step = Step(
+        uri="shop.Order:no_del",
+        database="default",
+        schema="public",
+        table="shop_order",
+        table_oid=2,
+        trigger=PGID,
+        result=Result.CREATED,
+        statements=statements,
+        reason="it was missing",
+    )
+    return dataclasses.replace(step, **changes)
+
+
+def a_plan(*steps: Step, **changes: Any) -> Plan:
+    """Return a plan to install on ``default``, made at 03:04:05 and good for an hour."""
+    plan = Plan(
+        request=Request(verb=Verb.INSTALL, databases=("default",)),
+        created=STARTED,
+        expires=STARTED + dt.timedelta(hours=1),
+        servers=(
+            ServerIdentity(alias="default", database="shop", version=180001, identifier="74"),
+        ),
+        steps=steps,
+        fingerprint="f" * 64,
+    )
+    return dataclasses.replace(plan, **changes)
+
+
+def a_result(result: Result, reason: str = "", **changes: Any) -> StepResult:
+    """Return what became of :func:`a_step`; changes go to the step."""
+    return StepResult(step=a_step(result=result, **changes), result=result, reason=reason, ms=12)
+
+
+def a_run(*results: StepResult, **changes: Any) -> RunReport:
+    """Return the report of an install that went through."""
+    report = RunReport(run=RUN_ID, verb=Verb.INSTALL, results=results)
+    return dataclasses.replace(report, **changes)
+
+
+def an_entry(number: int, kind: str = "statement", **changes: Any) -> Entry:
+    """Return an entry of the ledger, ``number`` seconds into an install by ``os:ann@web1``."""
+    at = STARTED + dt.timedelta(seconds=number)
+    fields: dict[str, Any] = {
+        "id": number,
+        "run": RUN_ID,
+        "kind": kind,
+        "at": at,
+        "began": at,
+        "took_ms": 12.25,
+        "verb": "install",
+        "actor": "os:ann@web1",
+        "reason": "release 7",
+    }
+    about: dict[str, Any] = {
+        "database": "default",
+        "schema": "public",
+        "table": "shop_order",
+        "uri": "shop.Order:no_del",
+        "trigger": PGID,
+        "sql": f'CREATE TRIGGER "{PGID}"',
+        "undo": f'DROP TRIGGER "{PGID}"',
+        "lock": "SHARE ROW EXCLUSIVE",
+        "before": {},
+        "after": {"status": "INSTALLED"},
+        "outcome": "created",
+        "detail": "",
+    }
+    if kind != "statement":
+        about = {
+            name: {} if value == {} or name == "after" else "" for name, value in about.items()
+        }
+    return Entry(**fields | about | changes)

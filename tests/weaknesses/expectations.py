@@ -96,5 +96,5 @@ def repair_and_check(finding: Finding) -> None:
 
 def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget canonical conditions, so that stand-ins have to be made."""
-    monkeypatch.setattr(api, "_minted", {})
+    monkeypatch.setattr(api.inspecting, "_minted", {})
     CanonicalForm.objects.all().delete()

@@ -142,7 +142,7 @@ def test_without_the_right_to_make_temporary_tables_conditions_are_unknown(
     run("RESET ROLE")
     assert_clean(check(record=True))
     run("GRANT SELECT ON trigger_ops_canonicalform TO {role}", role=role)
-    monkeypatch.setattr(api, "_minted", {})
+    monkeypatch.setattr(api.inspecting, "_minted", {})
     run("SET LOCAL ROLE {role}", role=role)
     assert_clean(check())
 
@@ -157,7 +157,7 @@ def test_a_forged_remembered_form_is_not_believed(monkeypatch: pytest.MonkeyPatc
         "WHEN (false) EXECUTE FUNCTION {trigger}()",
         trigger=pgid(CUSTOMER),
     )
-    monkeypatch.setattr(api, "_minted", {})
+    monkeypatch.setattr(api.inspecting, "_minted", {})
     only(check(), "C004", CUSTOMER)
 
 
@@ -289,7 +289,7 @@ def test_a_hot_standby_reads_everything_but_unknown_conditions(
     django_db_blocker: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(api, "_minted", {})
+    monkeypatch.setattr(api.inspecting, "_minted", {})
     with django_db_blocker.unblock():
         with default_at(**own_server.settings(standby)):
             report = check()
@@ -300,7 +300,7 @@ def test_a_hot_standby_reads_everything_but_unknown_conditions(
         with default_at(**own_server.settings()):
             damage.gut(pgid(INVOICE))
             only(check(record=True), "C001", INVOICE)
-        monkeypatch.setattr(api, "_minted", {})
+        monkeypatch.setattr(api.inspecting, "_minted", {})
         with default_at(**own_server.settings(standby)):
             wait_for("SELECT count(*) > 0 FROM trigger_ops_canonicalform", answer=True)
             # Whole again, for what the primary remembers has come here too.

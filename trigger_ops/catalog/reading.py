@@ -87,6 +87,8 @@ def pin_settings(cursor: Any, parameters: dict[str, Any]) -> Server:
         install_schema=row["install_schema"],
         in_recovery=row["in_recovery"],
         may_create_temporary=row["may_create_temporary"],
+        identifier=row["identifier"] or "",
+        read_only=row["read_only"],
     )
 
 
@@ -187,6 +189,8 @@ def _table(row: dict[str, Any]) -> CatalogTable:
         columns_digest=row["columns_digest"],
         has_triggers=row["has_triggers"],
         owner=row["table_owner"],
+        may_alter=row["may_alter"],
+        may_create=row["may_create"],
     )
 
 
@@ -201,6 +205,8 @@ def _clone(row: dict[str, Any]) -> Clone:
         columns=None if row["columns"] is None else tuple(row["columns"]),
         definition=row["definition"],
         differs=bool(row["differs_from_parent"]),
+        oid=row["trigger_oid"],
+        version=row["version"],
     )
 
 
@@ -241,6 +247,11 @@ def _trigger(row: dict[str, Any], clones: tuple[Clone, ...]) -> CatalogTrigger:
         function_owner_rules_table=row["function_owner_rules_table"],
         body=row["body"],
         clones=clones,
+        version=row["version"],
+        function_version=row["function_version"],
+        may_alter=row["may_alter"],
+        may_create=row["may_create"],
+        may_replace_function=row["may_replace_function"],
     )
 
 

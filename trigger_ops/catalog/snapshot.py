@@ -25,6 +25,8 @@ class Clone:
     columns: tuple[str, ...] | None = None
     definition: str | None = None
     differs: bool = False
+    oid: int = 0
+    version: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +37,8 @@ class CatalogTrigger:
     the names of ``UPDATE OF`` or None, ``definition`` is ``pg_get_triggerdef`` under pinned
     settings (only where there is a condition), ``uses`` are the operators and functions beyond
     the built-in ones that the condition depends on, ``volatility`` is ``provolatile`` of the
-    function.
+    function. ``version`` and ``function_version`` are the rows' ``xmin``: they change with every
+    change to trigger or function. The rights are those of the role that read.
     """
 
     oid: int
@@ -71,6 +74,11 @@ class CatalogTrigger:
     function_owner_rules_table: bool
     body: str
     clones: tuple[Clone, ...] = ()
+    version: str = ""
+    function_version: str = ""
+    may_alter: bool = True
+    may_create: bool = True
+    may_replace_function: bool = True
 
     @property
     def mode(self) -> Enabled:
@@ -81,7 +89,11 @@ class CatalogTrigger:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class CatalogTable:
-    """A table, view or foreign table whose name the code knows. ``relkind`` as in ``pg_class``."""
+    """A table, view or foreign table whose name the code knows. ``relkind`` as in ``pg_class``.
+
+    ``may_alter`` and ``may_create`` tell whether the role that read owns the table, and whether it
+    may create functions in the table's schema.
+    """
 
     oid: int
     schema: str
@@ -90,6 +102,8 @@ class CatalogTable:
     columns_digest: str | None
     has_triggers: bool
     owner: str
+    may_alter: bool = True
+    may_create: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +125,8 @@ class IgnoreFunction:
     has_support: bool
     owner_is_superuser: bool
     owner_is_member_of: tuple[str, ...]
+    version: str = ""
+    may_replace: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,11 +162,18 @@ class RelatedTable:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class OrphanFunction:
-    """A trigger function with a pgtrigger name that no trigger executes."""
+    """A trigger function with a pgtrigger name that no trigger executes.
+
+    ``definition`` is PostgreSQL's own statement that would create it again.
+    """
 
     oid: int
     schema: str
     name: str
+    definition: str = ""
+    version: str = ""
+    may_replace: bool = True
+    owner: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,7 +245,9 @@ class Server:
     """The session that read.
 
     ``version`` is ``server_version_num`` (150018), ``search_path`` as it was set, and
-    ``install_schema`` where a function without a schema would be created.
+    ``install_schema`` where a function without a schema would be created. ``identifier`` is the
+    cluster's own and survives a restart, ``read_only`` tells of
+    ``default_transaction_read_only``.
     """
 
     version: int
@@ -232,6 +257,8 @@ class Server:
     install_schema: str | None
     in_recovery: bool
     may_create_temporary: bool
+    identifier: str = ""
+    read_only: bool = False
 
     @property
     def major(self) -> int:

@@ -37,7 +37,7 @@ def discarded(connection: BaseDatabaseWrapper, *, read_only: bool) -> Iterator[A
     Raises:
         DatabaseUnreadable: with the server's first line, for anything the database refuses.
     """
-    with _without_injection(connection), _one_sentence(connection.alias):
+    with without_injection(connection), _one_sentence(connection.alias):
         if in_transaction(connection):
             yield from _in_savepoint(connection)
         else:
@@ -70,7 +70,7 @@ def _in_own_transaction(connection: BaseDatabaseWrapper, *, read_only: bool) -> 
 
 
 @contextlib.contextmanager
-def _without_injection(connection: BaseDatabaseWrapper) -> Iterator[None]:
+def without_injection(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """Keep pgtrigger's ignore() and schema() from prefixing our statements."""
     before = connection.execute_wrappers
     connection.execute_wrappers = [

@@ -19,6 +19,7 @@
 | S020 | Warning | database    | a server older than PostgreSQL 15 |
 | S021 | Warning | database    | serious drift: see ``manage.py pgtrigger check`` |
 | S022 | Warning | database    | a database that could not be read; an Error under trigger_ops |
+| S023 | Error   | (always)    | a duration of ``TRIGGER_OPS`` that is none |
 
 The IDs are preceded by ``trigger_ops.``. Under ``Tags.database`` there are never Errors, because
 ``migrate`` stops at those. Drift itself comes under the tag ``trigger_ops`` with ``--deploy``,

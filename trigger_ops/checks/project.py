@@ -10,7 +10,8 @@ from django.core import checks
 from django.db import connections
 
 from trigger_ops import conf
-from trigger_ops.exceptions import UnknownSelector, nearest
+from trigger_ops.durations import duration
+from trigger_ops.exceptions import BadDuration, UnknownSelector, nearest
 from trigger_ops.registry import registered_triggers
 from trigger_ops.registry.selectors import select
 
@@ -39,7 +40,7 @@ def check_apps(**_: Any) -> list[checks.CheckMessage]:
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
-    """Return S003 to S008 for what ``settings.TRIGGER_OPS`` says wrongly."""
+    """Return S003 to S008 and S023 for what ``settings.TRIGGER_OPS`` says wrongly."""
     declared = conf.declared()
     return list(settings_messages(declared))
 
@@ -58,6 +59,8 @@ def settings_messages(declared: object) -> Iterator[checks.CheckMessage]:
         elif wanted := _wrong_type(value, conf.DEFAULTS[key]):
             message = f'TRIGGER_OPS["{key}"] is {value!r}, not {wanted}.'
             yield _setting_error("S005", message, f"The default is {conf.DEFAULTS[key]!r}.")
+        elif key in conf.DURATIONS and (sentence := _bad_duration(value)):
+            yield _setting_error("S023", f'TRIGGER_OPS["{key}"]: {sentence}', "Such as 30s.")
         elif key == "ENABLED":
             yield from _mode_messages(value)
         elif key == "RECORD_DATABASE" and value not in connections:
@@ -69,6 +72,14 @@ def settings_messages(declared: object) -> Iterator[checks.CheckMessage]:
 
 def _setting_error(code: str, message: str, hint: str) -> checks.Error:
     return checks.Error(message, hint=hint, id=f"trigger_ops.{code}")
+
+
+def _bad_duration(value: str) -> str:
+    try:
+        duration(value)
+    except BadDuration as error:
+        return str(error)
+    return ""
 
 
 def _wrong_type(value: object, default: object) -> str:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 import re
+import shlex
 from collections.abc import Iterable, Iterator
-
-from pgtrigger import compiler
 
 from trigger_ops.catalog.reading import split_search_path
 from trigger_ops.catalog.snapshot import (
     IgnoreFunction,
     OrphanFunction,
-    Snapshot,
     StoredSetting,
     Surroundings,
 )
 from trigger_ops.drift import Finding
 from trigger_ops.drift.ids import KINDS
-from trigger_ops.drift.triggers import quoted
+from trigger_ops.drift.triggers import SHARED, quoted
 from trigger_ops.inspection import InspectedDatabase
-from trigger_ops.registry import IGNORE_FUNCTION, ignore_function_schema
-from trigger_ops.registry.definition import identifiers
+from trigger_ops.inspection.ignoring import called_schemas, difference
+from trigger_ops.inspection.orphans import foreign_triggers, looks_installed
+from trigger_ops.leases import Announcement
+from trigger_ops.registry import IGNORE_FUNCTION
 
-_CALL = re.compile(
-    rf'((?:"(?:[^"]|"")*"|[A-Za-z_][\w$]*)\s*\.\s*)?{IGNORE_FUNCTION}\s*\(', re.IGNORECASE
-)
 _OFF = {"session_replication_role": ("replica",)}
 _ON = ("on", "true", "yes", "1", "t", "tr", "tru", "y", "ye")
 _ASSERT = re.compile(r"\bassert\b", re.IGNORECASE)
@@ -79,42 +75,16 @@ def bypasses(database: InspectedDatabase) -> Iterator[Finding]:
     yield from _rights(database, around)
 
 
-# The shared ignore function --------------------------------------------------------------------
-
-
-@functools.cache
-def stock_ignore_body() -> str:
-    """Return the body that every pgtrigger from 4.15 on gives the shared ignore function.
-
-    Taken from the installed library's own template (``pgtrigger.compiler.UpsertTriggerSql``).
-    """
-    text = str(
-        compiler.UpsertTriggerSql(pgid="x", func="", table="x", when="AFTER", operation="INSERT")
+def at_work(database: InspectedDatabase, run: Announcement) -> Finding:
+    """Say that a run is changing triggers right now, so that what it has not reached differs."""
+    message = (
+        f"A run is changing triggers: {run.verb} by {run.holder} (pid {run.pid}) since "
+        f"{run.since:%Y-%m-%d %H:%M:%SZ}; what it has not reached yet is no drift."
     )
-    start = text.index("$$") + 2
-    return text[start : text.index("$$", start)]
+    return about_database(database, "I013", message, "manage.py pgtrigger log")
 
 
-def called_schemas(snapshot: Snapshot, functions: Iterable[IgnoreFunction]) -> frozenset[str]:
-    """Return the schemas whose ignore function installed triggers really call."""
-    existing = {one.schema for one in functions}
-    path = snapshot.server.search_path
-    if "pg_catalog" not in path:  # then PostgreSQL looks there before all others
-        path = ("pg_catalog", *path)
-    first = next((one for one in path if one in existing), None)
-    called: set[str] = set()
-    for trigger in snapshot.triggers:
-        if not trigger.name.startswith("pgtrigger_"):
-            continue
-        for prefix in _call_prefixes(trigger.body):
-            schema = identifiers(prefix, separator=".")[0] if prefix else first
-            called.add(schema or ignore_function_schema() or "public")
-    return frozenset(called)
-
-
-@functools.lru_cache(maxsize=10_000)
-def _call_prefixes(body: str) -> tuple[str, ...]:
-    return tuple(_CALL.findall(body)) if IGNORE_FUNCTION in body.lower() else ()
+# The shared ignore function --------------------------------------------------------------------
 
 
 def _ignore_functions(
@@ -127,16 +97,16 @@ def _ignore_functions(
                 database,
                 "C002",
                 f"Installed triggers call {schema}.{IGNORE_FUNCTION}(name), and it does not exist.",
-                _reinstall(database),
+                _reinstall(database, schema),
                 schema=schema,
             )
-        elif difference := _difference(proper[schema]):
+        elif changed := difference(proper[schema]):
             yield about_database(
                 database,
                 "C002",
-                f"The shared function {schema}.{IGNORE_FUNCTION} is not pgtrigger's: {difference}. "
+                f"The shared function {schema}.{IGNORE_FUNCTION} is not pgtrigger's: {changed}. "
                 "Every trigger asks it whether to stand aside.",
-                _reinstall(database),
+                _reinstall(database, schema),
                 schema=schema,
             )
     for function in functions:
@@ -151,24 +121,18 @@ def _ignore_functions(
             )
 
 
-def _difference(function: IgnoreFunction) -> str:
-    if function.body != stock_ignore_body() or function.language != "plpgsql":
-        return "its body was changed"
-    if function.returns != "boolean":
-        return f"it returns {function.returns}"
-    if function.security_definer:
-        return "it is SECURITY DEFINER"
-    if function.has_support:
-        return "it has a planner support function, which can replace its calls"
-    if function.settings:
-        return f"it runs with {', '.join(function.settings)}"
-    return ""
-
-
-def _reinstall(database: InspectedDatabase) -> str:
-    suffix = "" if database.alias == "default" else f" -d {database.alias}"
-    uri = next((one.uri for one in database.triggers if one.registered and one.installed), "")
-    return f"manage.py pgtrigger install {uri}{suffix}".replace("  ", " ")
+def _reinstall(database: InspectedDatabase, schema: str) -> str:
+    words = ["manage.py pgtrigger install"]
+    words += [one.uri for one in database.triggers if one.registered and one.installed][:1]
+    words += [] if database.alias == "default" else [f"-d {database.alias}"]
+    snapshot = database.snapshot
+    if snapshot is not None and snapshot.surroundings is not None:
+        others = list(filter(looks_installed, foreign_triggers(database)))
+        functions = snapshot.surroundings.ignore_functions
+        exists = any(one.schema == schema for one in functions)
+        if exists and schema in called_schemas(snapshot, functions, others):
+            words.append(SHARED)
+    return " ".join(words)
 
 
 # Settings ----------------------------------------------------------------------------------------
@@ -285,6 +249,7 @@ def _orphan_functions(
     database: InspectedDatabase, functions: Iterable[OrphanFunction]
 ) -> Iterator[Finding]:
     registered = {pgid for _, pgid in database.registered}
+    path = database.snapshot.server.search_path if database.snapshot else ()
     for function in functions:
         if function.name in registered or function.name not in database.known_pgids:
             continue
@@ -293,9 +258,15 @@ def _orphan_functions(
             "W002",
             f"pgtrigger left the function {function.schema}.{function.name} behind; no trigger "
             "executes it.",
-            f"DROP FUNCTION {quoted(function.schema)}.{quoted(function.name)}();",
+            "manage.py pgtrigger prune --functions"
+            + ("" if database.alias == "default" else f" -d {database.alias}")
+            + _in_schema(function.schema, path),
             schema=function.schema,
         )
+
+
+def _in_schema(schema: str, path: tuple[str, ...]) -> str:
+    return "" if schema in path else f" -s {shlex.quote(schema)}"
 
 
 def body_bypasses(body: str) -> bool:

@@ -6,27 +6,53 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from trigger_ops.drift import Finding
-from trigger_ops.drift.databases import bypasses
+from trigger_ops.drift.databases import at_work, bypasses
 from trigger_ops.drift.ids import KINDS
 from trigger_ops.drift.strangers import strangers
-from trigger_ops.drift.tables import Generation, about_tables, generation, newest_generations
+from trigger_ops.drift.tables import (
+    Generation,
+    about_tables,
+    generation,
+    newest_generations,
+    shared_functions,
+)
 from trigger_ops.drift.triggers import about_trigger
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
+from trigger_ops.leases import Announcement, Lease
 from trigger_ops.states import Status, Verdict
 
 
-def find(databases: Sequence[InspectedDatabase]) -> tuple[Finding, ...]:
-    """Return every finding about the databases: worst first, then in registry order."""
+def find(
+    databases: Sequence[InspectedDatabase],
+    leases: Sequence[Lease] = (),
+    announcements: Sequence[Announcement] = (),
+) -> tuple[Finding, ...]:
+    """Return every finding about the databases: worst first, then in registry order.
+
+    ``leases`` are the open ones of these databases, ``announcements`` the runs at work there.
+    """
     found: list[Finding] = []
     for database in databases:
-        found.extend(grouped(_about(database)))
+        own = {one.place: one for one in leases if one.database == database.alias}
+        found.extend(grouped(_about(database, own)))
+        found.extend(
+            at_work(database, one) for one in announcements if one.database == database.alias
+        )
     return tuple(sorted(found, key=lambda finding: -finding.level))
 
 
-def _about(database: InspectedDatabase) -> Iterator[Finding]:
+def _about(
+    database: InspectedDatabase, leases: Mapping[tuple[str, str, str], Lease]
+) -> Iterator[Finding]:
     newest = newest_generations(database)
+    shared = shared_functions(database)
     for trigger in database.triggers:
-        findings = about_trigger(trigger)
+        lease = leases.get((trigger.schema or "", trigger.table, trigger.trigger))
+        findings = about_trigger(
+            trigger,
+            lease,
+            shared=bool(trigger.installed and trigger.installed.function_oid in shared),
+        )
         yield from _generations(trigger, newest, findings)
     yield from bypasses(database)
     yield from strangers(database)

@@ -55,5 +55,7 @@ KINDS = _kinds(
     ("I010", Level.INFO, "function shared with a table of another project"),
     ("I011", Level.INFO, "a role may switch triggers off"),
     ("I012", Level.INFO, "a subscription writes past the triggers"),
+    ("I013", Level.INFO, "a run is changing triggers"),
     ("I014", Level.INFO, "function that switches triggers off"),
+    ("I015", Level.INFO, "trigger disabled on a lease"),
 )

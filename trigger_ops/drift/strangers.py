@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from trigger_ops.catalog.snapshot import Meddler
 from trigger_ops.drift import Finding
-from trigger_ops.drift.databases import about_database, body_bypasses, called_schemas
+from trigger_ops.drift.databases import about_database, body_bypasses
 from trigger_ops.drift.triggers import quoted
 from trigger_ops.inspection import InspectedDatabase
+from trigger_ops.inspection.ignoring import called_schemas
 from trigger_ops.registry import IGNORE_FUNCTION
 
 

@@ -12,8 +12,9 @@ from trigger_ops.drift.databases import about_database, body_bypasses
 from trigger_ops.drift.triggers import command, drop_statement, make, quoted
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
 from trigger_ops.inspection.conditions import live_condition
-from trigger_ops.inspection.orphans import looks_installed
-from trigger_ops.registry.definition import DELETE, ROW, TRUNCATE
+from trigger_ops.inspection.orphans import foreign_triggers, looks_installed
+from trigger_ops.inspection.places import misplaced
+from trigger_ops.registry.definition import DELETE, INSERT, ROW, TRUNCATE, UPDATE
 from trigger_ops.states import Facet, Status
 
 Guarded = dict[int, list[tuple[InspectedTrigger, CatalogTrigger]]]
@@ -57,6 +58,11 @@ def generation(trigger: InspectedTrigger) -> Generation:
     return trigger.schema, trigger.table, trigger.trigger.rpartition("_")[0]
 
 
+def shared_functions(database: InspectedDatabase) -> frozenset[int]:
+    """Return the functions, by OID, that triggers beyond this project's code execute."""
+    return frozenset(live.function_oid for live in foreign_triggers(database))
+
+
 def _guarded(database: InspectedDatabase) -> Guarded:
     found: Guarded = defaultdict(list)
     for trigger in database.triggers:
@@ -74,12 +80,10 @@ def _function_schemas(server: Server, guarded: Guarded) -> Iterator[Finding]:
             f"The trigger's function lives in schema {live.function_schema}, its table in "
             f"{live.schema}: dropping that schema drops the trigger."
         )
-        # Stock pgtrigger puts every function into the first schema of the search_path, so a table
-        # that the code itself names with another schema can have it nowhere else. Which schema is
-        # first depends on rights that who looks need not have.
-        named = trigger.registered is not None and trigger.registered.table[0] is not None
-        code = "I008" if named and live.function_schema in server.search_path else "W008"
-        fix = f"{drop_statement(live)} -- and install with search_path = {quoted(live.schema)}"
+        code = "W008" if misplaced(trigger, server) else "I008"
+        fix = command("install", trigger)
+        if code == "I008":  # install leaves alone what is as the code says
+            fix = f"{command('uninstall', trigger)} && {fix}"
         yield make(code, trigger, message, fix=fix, facets=frozenset({Facet.FUNCTION}))
 
 
@@ -97,9 +101,7 @@ def _truncate_guards(snapshot: Snapshot, guarded: Guarded) -> Iterator[Finding]:
             f'Rows of "{protects.table}" cannot be deleted, but TRUNCATE removes them all: no '
             "trigger on the table fires for it."
         )
-        fix = (
-            "declare a statement-level trigger for pgtrigger.Truncate in the model's Meta.triggers"
-        )
+        fix = "declare trigger_ops.triggers.ProtectTruncate() in the model's Meta.triggers"
         yield make("I004", protects, message, fix=fix)
 
 
@@ -210,10 +212,13 @@ def _guards_alike(copy: CatalogTrigger, live: CatalogTrigger) -> bool:
 
 
 def _above(around: Surroundings, guarded: Guarded) -> Iterator[Finding]:
-    """Statement triggers fire for the table that a statement names, not for those below it."""
+    """Statement triggers fire for the table that a statement names, not for those below it.
+
+    TRUNCATE is the exception: it fires the triggers of every table that it empties.
+    """
     for parent in around.above:
         for trigger, live in guarded.get(parent.table_oid, []):
-            if live.type_bits & ROW:
+            if live.type_bits & ROW or not live.type_bits & (INSERT | UPDATE | DELETE):
                 continue
             above = f"{parent.schema}.{parent.name}"
             message = (

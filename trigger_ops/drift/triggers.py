@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
+import shlex
 from collections.abc import Callable, Iterator
 
 from trigger_ops.catalog.snapshot import CatalogTrigger
@@ -11,7 +13,11 @@ from trigger_ops.drift import Finding
 from trigger_ops.drift.ids import KINDS
 from trigger_ops.inspection import InspectedTrigger
 from trigger_ops.inspection.comparison import VOLATILE
-from trigger_ops.states import Enabled, Facet, Status, Verdict
+from trigger_ops.leases import Lease
+from trigger_ops.states import Enabled, Facet, Hazard, Status, Verdict
+
+SHARED = f"--allow {Hazard.REPLACES_SHARED_FUNCTION_OF_OTHERS}"
+"""What lets an install replace a function that another project's triggers execute too."""
 
 BODY = frozenset({Facet.BODY})
 FUNCTION = frozenset({Facet.FUNCTION, Facet.SECURITY, Facet.OWNER})
@@ -52,13 +58,22 @@ def make(
     )
 
 
-def about_trigger(trigger: InspectedTrigger) -> Iterator[Finding]:
-    """Yield what somebody should know about one inspected trigger."""
-    yield from _BY_VERDICT[trigger.verdict](trigger)
+def about_trigger(
+    trigger: InspectedTrigger, lease: Lease | None = None, *, shared: bool = False
+) -> Iterator[Finding]:
+    """Yield what somebody should know about one inspected trigger; ``lease`` is its open one.
+
+    ``shared`` tells that triggers of another project execute its function too.
+    """
+    for finding in _BY_VERDICT[trigger.verdict](trigger):
+        if shared and finding.fix == command("install", trigger):
+            yield dataclasses.replace(finding, fix=f"{finding.fix} {SHARED}")
+        else:
+            yield finding
     live, registered = trigger.installed, trigger.registered
     if live is None or registered is None or trigger.status is Status.UNALLOWED:
         return
-    yield from _about_mode(trigger, live)
+    yield from _about_mode(trigger, live, lease)
     if live.function == trigger.trigger:
         yield from _about_function(trigger, live)
     tables = [(live.schema, live.table, live.has_triggers)]
@@ -107,13 +122,7 @@ def _tampered(trigger: InspectedTrigger) -> Iterator[Finding]:
         function -= {Facet.SECURITY}
     if function:
         message = _function_message(live, function)
-        if function == {Facet.OWNER}:  # installing again leaves the owner as it is
-            fix = f"ALTER FUNCTION {_signature(live)} OWNER TO {quoted(live.table_owner)};"
         yield make("C005", trigger, message, fix=fix, facets=function)
-
-
-def _signature(live: CatalogTrigger) -> str:
-    return f"{quoted(live.function_schema)}.{quoted(live.function)}()"
 
 
 def _is_only_bypass(live: CatalogTrigger) -> bool:
@@ -197,7 +206,7 @@ def _orphaned(trigger: InspectedTrigger) -> Iterator[Finding]:
         fix += f" -d {trigger.database}"
     table = trigger.uri.removesuffix(f":{trigger.trigger}")
     if trigger.installed and table not in (trigger.table, quoted(trigger.table)):
-        fix = drop_statement(trigger.installed)  # stock prune sees the search_path alone
+        fix += f" -s {shlex.quote(trigger.installed.schema)}"
     yield make("W002", trigger, message, fix=fix)
 
 
@@ -222,7 +231,7 @@ def _not_allowed(trigger: InspectedTrigger) -> Iterator[Finding]:
         f'The routers do not allow this model on "{trigger.database}", yet its trigger is '
         "installed there and fires."
     )
-    yield make("W007", trigger, message, fix=drop_statement(live))
+    yield make("W007", trigger, message, fix=command("uninstall", trigger))
 
 
 def drop_statement(live: CatalogTrigger) -> str:
@@ -254,13 +263,22 @@ _BY_VERDICT: dict[Verdict, Callable[[InspectedTrigger], Iterator[Finding]]] = {
 }
 
 
-def _about_mode(trigger: InspectedTrigger, live: CatalogTrigger) -> Iterator[Finding]:
+def _about_mode(
+    trigger: InspectedTrigger, live: CatalogTrigger, lease: Lease | None
+) -> Iterator[Finding]:
     if Facet.ENABLED not in trigger.facets:
         return
     facets = frozenset({Facet.ENABLED})
     fix = command("enable", trigger)
     if trigger.enabled is Enabled.PARTIAL:
         yield make("E003", trigger, _partial_message(live), fix=fix, facets=facets)
+    elif trigger.enabled is Enabled.DISABLED and lease is not None and lease.live:
+        message = (
+            f"The trigger is disabled on a lease {_terms(lease)}; until then this is expected."
+        )
+        yield make(
+            "I015", trigger, message, fix=f"{fix} --allow REENABLES_DISABLED", facets=facets
+        )
     elif trigger.enabled in (Enabled.DISABLED, Enabled.REPLICA):
         when = (
             "never fires"
@@ -268,23 +286,19 @@ def _about_mode(trigger: InspectedTrigger, live: CatalogTrigger) -> Iterator[Fin
             else "fires only while replicating"
         )
         message = f"The trigger is {trigger.enabled.value}: it {when}."
+        if lease is not None:
+            message += f" It was disabled on a lease {_terms(lease)}, which is over."
         yield make("E002", trigger, message, fix=fix, facets=facets)
     else:
         declared = trigger.expected_mode
         message = f"The trigger is {trigger.enabled.value}, but {declared.value} is declared."
-        if declared is not Enabled.ENABLED:
-            fix = (
-                f"ALTER TABLE {quoted(live.schema)}.{quoted(live.table)} "
-                f"{_ALTER_TABLE[declared]} TRIGGER {quoted(live.name)};"
-            )
+        if declared is Enabled.DISABLED:
+            fix = command("disable", trigger)
         yield make("W003", trigger, message, fix=fix, facets=facets)
 
 
-_ALTER_TABLE = {
-    Enabled.ALWAYS: "ENABLE ALWAYS",
-    Enabled.REPLICA: "ENABLE REPLICA",
-    Enabled.DISABLED: "DISABLE",
-}
+def _terms(lease: Lease) -> str:
+    return f'of {lease.holder} until {lease.expires:%Y-%m-%d %H:%M:%SZ} ("{lease.reason}")'
 
 
 def _partial_message(live: CatalogTrigger) -> str:

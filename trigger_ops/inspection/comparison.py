@@ -81,7 +81,7 @@ def _function_facets(definition: Definition, live: CatalogTrigger) -> set[Facet]
     if (
         live.security_definer
         or live.volatility != VOLATILE
-        or any(not _is_harmless(one, live) for one in live.function_settings)
+        or any(not is_harmless(one, live) for one in live.function_settings)
     ):
         differing.add(Facet.SECURITY)
     if not live.function_owner_rules_table:
@@ -100,7 +100,7 @@ def _executes_the_right_function(definition: Definition, live: CatalogTrigger) -
     return name not in BUILT_IN or live.function_schema == "pg_catalog"
 
 
-def _is_harmless(setting: str, live: CatalogTrigger) -> bool:
+def is_harmless(setting: str, live: CatalogTrigger) -> bool:
     """Accept a pinned search_path that can lead nowhere but to the trigger's own schemas."""
     name, _, value = setting.partition("=")
     if name != "search_path":

@@ -83,7 +83,7 @@ class CanonicalConditions:
         if _names_a_schema(text):
             base = self._base(definition, live)
             self._bound.add(base)
-            key = _bound_key(base, live.schema)
+            key = key_of(base, live.schema, text)
         self.known[key] = text
         self.minted[key] = text
 
@@ -91,8 +91,7 @@ class CanonicalConditions:
         source = (live.columns_digest, definition.stand_in_parts)
         base = self._bases.get(source)
         if base is None:
-            parts = (str(self.server.major), live.columns_digest or "", *definition.stand_in_parts)
-            base = self._bases[source] = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+            base = self._bases[source] = base_key(definition, live.columns_digest, self.server)
         return base
 
     def _stand_in(self, key: str, definition: Definition, live: CatalogTrigger) -> StandIn:
@@ -112,6 +111,17 @@ class CanonicalConditions:
                 f'GRANT TEMPORARY ON DATABASE "{self.server.database}" TO "{self.server.role}"'
             )
         return ""
+
+
+def base_key(definition: Definition, columns_digest: str | None, server: Server) -> str:
+    """Return the key of a condition that reads alike in every schema."""
+    parts = (str(server.major), columns_digest or "", *definition.stand_in_parts)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def key_of(base: str, schema: str, text: str) -> str:
+    """Return the key that a canonical condition is remembered under, by what it names."""
+    return _bound_key(base, schema) if _names_a_schema(text) else base
 
 
 def _names_a_schema(text: str) -> bool:

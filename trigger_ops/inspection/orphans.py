@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from trigger_ops.catalog.snapshot import CatalogTrigger, Snapshot
-from trigger_ops.inspection import InspectedTrigger, Scope
+from trigger_ops.inspection import InspectedDatabase, InspectedTrigger, Scope
 from trigger_ops.registry import RegisteredTrigger
 from trigger_ops.states import Status, Verdict
 
@@ -34,6 +34,20 @@ def is_provably_ours(live: CatalogTrigger, tables: Collection[tuple[str | None, 
     return looks_installed(live) and (
         (None, live.table) in tables or (live.schema, live.table) in tables
     )
+
+
+def foreign_triggers(database: InspectedDatabase) -> list[CatalogTrigger]:
+    """Return the triggers of a database that this project neither declares nor ever installed."""
+    own = {
+        one.installed.oid
+        for one in database.triggers
+        if one.status is Status.PRUNE and one.installed is not None
+    }
+    return [
+        live
+        for live in (database.snapshot.triggers if database.snapshot else ())
+        if (live.table, live.name) not in database.registered and live.oid not in own
+    ]
 
 
 def unregistered(

@@ -6,8 +6,8 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from trigger_ops.catalog.snapshot import CatalogTable, CatalogTrigger, Snapshot
-from trigger_ops.inspection import Scope
+from trigger_ops.catalog.snapshot import CatalogTable, CatalogTrigger, Server, Snapshot
+from trigger_ops.inspection import InspectedTrigger, Scope
 from trigger_ops.registry import RegisteredTrigger
 
 
@@ -80,3 +80,18 @@ def _tables(
         # A path that was asked for says which table is meant; the session's own may have been
         # bent to show a decoy, so what it hides is looked at as well.
         yield from (by_schema[schema] for schema in path[: 1 if scope.path else None])
+
+
+def misplaced(trigger: InspectedTrigger, server: Server) -> bool:
+    """Tell whether the trigger's own function lives in a schema where it has no business.
+
+    Stock pgtrigger puts every function into the first schema of the search_path, so a table that
+    the code itself names with another schema can have it nowhere else. Which schema is first
+    depends on rights that who looks need not have.
+    """
+    live, registered = trigger.installed, trigger.registered
+    if live is None or registered is None or live.function != trigger.trigger:
+        return False
+    if live.function_schema == live.schema:
+        return False
+    return registered.table[0] is None or live.function_schema not in server.search_path

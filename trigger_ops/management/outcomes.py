@@ -10,7 +10,10 @@ from django.db import DatabaseError, InterfaceError
 
 from trigger_ops.catalog.reading import sqlstate
 from trigger_ops.exceptions import (
+    BadDuration,
     BadSettings,
+    Busy,
+    DatabaseUnreadable,
     TriggerOpsError,
     UnknownDatabase,
     UnknownSchema,
@@ -21,7 +24,7 @@ from trigger_ops.states import ExitCode
 
 # insufficient_privilege, read_only_sql_transaction: trying again does not help.
 _REFUSALS = ("42501", "25006")
-_USAGE = (UnknownSelector, UnknownDatabase, UnknownSchema, BadSettings)
+_USAGE = (UnknownSelector, UnknownDatabase, UnknownSchema, BadSettings, BadDuration)
 
 
 class Outcome(CommandError):
@@ -45,6 +48,12 @@ def errors_as_sentences() -> Iterator[None]:
         raise
     except _USAGE as error:
         raise CommandError(printable(str(error)), returncode=int(ExitCode.USAGE)) from error
+    except Busy as error:
+        raise CommandError(printable(str(error)), returncode=int(ExitCode.BUSY)) from error
+    except DatabaseUnreadable as error:
+        refused = error.__cause__ is not None and sqlstate(error.__cause__) in _REFUSALS
+        code = ExitCode.REFUSED if refused else ExitCode.BUSY
+        raise CommandError(printable(str(error)), returncode=int(code)) from error
     except TriggerOpsError as error:
         raise CommandError(printable(str(error)), returncode=int(ExitCode.REFUSED)) from error
     except (DatabaseError, InterfaceError) as error:

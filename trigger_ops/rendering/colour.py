@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 
 from trigger_ops.rendering.wording import printable
-from trigger_ops.states import Enabled, Level, Status
+from trigger_ops.states import Enabled, Level, Result, Status
 
 # The numbers are SGR parameters. Those of the stock command's words are the stock command's.
 RED, GREEN, YELLOW, BLUE, MAGENTA, CYAN = 91, 92, 93, 94, 95, 96
@@ -35,6 +35,15 @@ LEVEL_COLOURS: Mapping[Level, int] = {
     Level.WARNING: YELLOW,
     Level.ERROR: RED,
     Level.CRITICAL: RED,
+}
+RESULT_COLOURS: Mapping[Result, int] = {
+    Result.CREATED: GREEN,
+    Result.REPLACED: YELLOW,
+    Result.DROPPED: CYAN,
+    Result.SWITCHED: MAGENTA,
+    Result.UNCHANGED: BLUE,
+    Result.SKIPPED: BLUE,
+    Result.FAILED: RED,
 }
 _RICH_NAMES = {
     RED: "bright_red",

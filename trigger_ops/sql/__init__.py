@@ -9,6 +9,10 @@ from __future__ import annotations
 import functools
 import re
 from pathlib import Path
+from typing import Any, TypeAlias
+
+Composable: TypeAlias = Any
+"""``sql.Composable`` of psycopg 2 or 3: there is no type that stands for both."""
 
 _HEADER = re.compile(r"^-- (?P<name>[a-z][a-z_]*) --$", re.MULTILINE)
 

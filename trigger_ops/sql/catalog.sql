@@ -9,6 +9,8 @@ SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS serv
        pg_catalog.current_database() AS name,
        current_user::pg_catalog.text AS role,
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP') AS may_create_temporary,
+       (SELECT s.system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system() AS s) AS identifier,
+       pg_catalog.current_setting('default_transaction_read_only') = 'on' AS read_only,
        pg_catalog.set_config('search_path', 'pg_catalog', true),
        pg_catalog.set_config('TimeZone', 'UTC', true),
        pg_catalog.set_config('DateStyle', 'ISO, MDY', true),
@@ -25,13 +27,13 @@ SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS serv
 -- Every trigger of every wanted schema with every facet, and the tables the code knows that carry none.
 -- PostgreSQL's internal triggers execute built-in functions (OIDs below 16384): one that does not is hidden by hand.
 WITH wanted AS (
-    SELECT c.oid, n.nspname, c.relname, c.relkind, c.relowner, c.relhastriggers, c.relispartition
+    SELECT c.oid, n.nspname, c.relname, c.relkind, c.relowner, c.relhastriggers, c.relispartition, n.oid AS schema_oid
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'v', 'f')
        AND n.nspname !~ '^pg_(toast|temp_)' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
 ), found AS (
     SELECT t.oid, t.tgrelid, t.tgparentid, t.tgname, t.tgenabled, t.tgtype, t.tgdeferrable, t.tginitdeferred, t.tgconstraint,
-           t.tgoldtable, t.tgnewtable, t.tgargs, t.tgattr, t.tgqual IS NOT NULL AS has_condition, t.tgfoid
+           t.tgoldtable, t.tgnewtable, t.tgargs, t.tgattr, t.tgqual IS NOT NULL AS has_condition, t.tgfoid, t.xmin::text AS version
       FROM pg_trigger t LEFT JOIN pg_constraint k ON k.oid = t.tgconstraint
      WHERE NOT t.tgisinternal OR t.tgfoid >= 16384 OR (t.tgparentid <> 0 AND (k.oid IS NULL OR k.contype = 't'))
 ), differences AS (
@@ -67,6 +69,8 @@ SELECT w.oid AS table_oid, w.nspname AS table_schema, w.relname AS table_name, w
        pn.nspname AS function_schema, p.proname AS function_name, p.oid AS function_oid, l.lanname AS language,
        p.prosecdef AS security_definer, p.provolatile::text AS volatility, p.proconfig AS function_settings, pg_get_userbyid(p.proowner)::text AS function_owner,
        pg_has_role(p.proowner, w.relowner, 'MEMBER') AS function_owner_rules_table,
+       t.version, p.xmin::text AS function_version, pg_has_role(w.relowner, 'USAGE') AS may_alter, pg_has_role(p.proowner, 'USAGE') AS may_replace_function,
+       has_schema_privilege(w.schema_oid, 'CREATE') AS may_create,
        CASE WHEN t.tgparentid = 0 THEN p.prosrc END AS body
   FROM wanted w
   LEFT JOIN found t ON t.tgrelid = w.oid
@@ -116,6 +120,55 @@ SELECT t.tgname, pg_get_triggerdef(t.oid),
   FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
  WHERE c.relnamespace = pg_my_temp_schema() AND starts_with(c.relname::text, 'trigger_ops_stand_in_')
 
+-- marks --
+-- Which version of which trigger is on one table and its partitions now; the table's own name comes with each row.
+-- Runs under the session's own search_path, so that every name is qualified.
+SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text, t.tgname::pg_catalog.text, t.oid::pg_catalog.int8, t.xmin::pg_catalog.text, p.oid::pg_catalog.int8, p.xmin::pg_catalog.text,
+       coalesce(d.description, '')
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+  LEFT JOIN (pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) t.tgfoid)
+         ON t.tgname OPERATOR(pg_catalog.=) ANY (%(names)s::pg_catalog.name[])
+        AND (t.tgrelid OPERATOR(pg_catalog.=) c.oid OR t.tgrelid IN (SELECT r.relid FROM pg_catalog.pg_partition_tree(%(table)s::pg_catalog.oid::pg_catalog.regclass) r))
+  LEFT JOIN pg_catalog.pg_description d ON d.objoid OPERATOR(pg_catalog.=) t.oid
+        AND d.classoid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::pg_catalog.regclass::pg_catalog.oid AND d.objsubid OPERATOR(pg_catalog.=) 0
+ WHERE c.oid OPERATOR(pg_catalog.=) %(table)s::pg_catalog.oid
+ ORDER BY t.oid
+
+-- installed --
+-- What a change has left on one table, under the pinned settings that make conditions comparable.
+SELECT t.tgname::text, t.tgenabled::text, coalesce(d.description, ''), CASE WHEN t.tgqual IS NOT NULL THEN pg_get_triggerdef(t.oid) END,
+       (SELECT array_agg(pg_describe_object(u.refclassid, u.refobjid, 0) ORDER BY 1) FROM pg_depend u
+         WHERE u.classid = 'pg_trigger'::regclass AND u.objid = t.oid AND t.tgqual IS NOT NULL
+           AND u.refclassid IN ('pg_operator'::regclass, 'pg_proc'::regclass) AND NOT (u.refclassid = 'pg_proc'::regclass AND u.refobjid = t.tgfoid))
+  FROM pg_trigger t LEFT JOIN pg_description d ON d.objoid = t.oid AND d.classoid = 'pg_trigger'::regclass AND d.objsubid = 0
+ WHERE t.tgrelid = %(table)s AND t.tgname = ANY (%(names)s::name[])
+
+-- repin --
+-- Pins what texts depend on once more, at the end of a change whose statements ran under the session's own settings.
+SELECT pg_catalog.set_config('search_path', 'pg_catalog', true), pg_catalog.set_config('TimeZone', 'UTC', true), pg_catalog.set_config('DateStyle', 'ISO, MDY', true),
+       pg_catalog.set_config('IntervalStyle', 'postgres', true), pg_catalog.set_config('extra_float_digits', '1', true),
+       pg_catalog.set_config('bytea_output', 'hex', true), pg_catalog.set_config('quote_all_identifiers', 'off', true)
+
+-- function_marks --
+-- Which version of one function exists now, by schema, name and number of arguments.
+SELECT p.oid::pg_catalog.int8, p.xmin::pg_catalog.text
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
+ WHERE n.nspname OPERATOR(pg_catalog.=) %(schema)s::pg_catalog.name AND p.proname OPERATOR(pg_catalog.=) %(name)s::pg_catalog.name
+   AND p.pronargs OPERATOR(pg_catalog.=) %(arguments)s::pg_catalog.int2
+ ORDER BY p.oid
+
+-- blockers --
+-- Who holds a lock on a table, or the lock of applies, that stands in the way; no query texts, they may hold data.
+SELECT a.pid, a.usename::pg_catalog.text, a.application_name, a.state, l.mode, pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) a.xact_start)
+  FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid
+ WHERE l.granted AND l.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()
+   AND (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()) OPERATOR(pg_catalog.=) l.database
+   AND (l.locktype OPERATOR(pg_catalog.=) 'relation' AND l.mode OPERATOR(pg_catalog.<>) ALL (%(harmless)s::pg_catalog.text[])
+        AND (l.relation OPERATOR(pg_catalog.=) %(table)s::pg_catalog.oid
+             OR l.relation IN (SELECT r.relid FROM pg_catalog.pg_partition_tree(%(table)s::pg_catalog.oid::pg_catalog.regclass) r))
+     OR l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.classid::pg_catalog.int8 OPERATOR(pg_catalog.=) %(key_high)s AND l.objid::pg_catalog.int8 OPERATOR(pg_catalog.=) %(key_low)s)
+ ORDER BY a.xact_start, a.pid
+
 -- surroundings --
 -- What lies round the triggers and can switch them off: settings, ignore functions, rules, children, look-alikes.
 SELECT 'setting' AS kind, jsonb_build_object(
@@ -128,7 +181,7 @@ UNION ALL
 SELECT 'ignore_function', jsonb_build_object(
          'oid', p.oid::bigint, 'schema', n.nspname, 'owner', pg_get_userbyid(p.proowner), 'language', l.lanname, 'body', p.prosrc,
          'arguments', pg_get_function_identity_arguments(p.oid), 'security_definer', p.prosecdef, 'settings', p.proconfig,
-         'returns', p.prorettype::regtype::text, 'has_support', p.prosupport::oid <> 0,
+         'version', p.xmin::text, 'may_replace', pg_has_role(p.proowner, 'USAGE'), 'returns', p.prorettype::regtype::text, 'has_support', p.prosupport::oid <> 0,
          'owner_is_superuser', EXISTS (SELECT 1 FROM pg_roles r WHERE r.oid = p.proowner AND r.rolsuper),
          'owner_is_member_of', ARRAY(SELECT DISTINCT pg_get_userbyid(c.relowner)::text FROM pg_class c
                                       WHERE c.relname = ANY (%(tables)s::text[]) AND pg_has_role(p.proowner, c.relowner, 'MEMBER')))
@@ -211,7 +264,8 @@ SELECT 'former_partition', jsonb_build_object('table_oid', parent.oid::bigint, '
    AND (SELECT array_agg((a.attname, a.atttypid) ORDER BY a.attname) FROM pg_attribute a WHERE a.attrelid = parent.oid AND a.attnum > 0 AND NOT a.attisdropped)
      = (SELECT array_agg((a.attname, a.atttypid) ORDER BY a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
 UNION ALL
-SELECT 'orphan_function', jsonb_build_object('oid', p.oid::bigint, 'schema', n.nspname, 'name', p.proname)
+SELECT 'orphan_function', jsonb_build_object('oid', p.oid::bigint, 'schema', n.nspname, 'name', p.proname, 'version', p.xmin::text,
+         'definition', pg_get_functiondef(p.oid), 'may_replace', pg_has_role(p.proowner, 'USAGE'), 'owner', pg_get_userbyid(p.proowner))
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
  WHERE p.proname ~ '^pgtrigger_.*_[0-9a-f]{5}$' AND p.prorettype = 'trigger'::regtype
    AND NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgfoid = p.oid)

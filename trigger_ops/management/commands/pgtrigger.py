@@ -1,7 +1,7 @@
-"""``manage.py pgtrigger``: the library's command, with verbs that tell the truth.
+"""``manage.py pgtrigger``: the library's command, with verbs that tell the truth and take care.
 
-``install``, ``uninstall``, ``enable``, ``disable`` and ``prune`` are the library's own. ``ls``,
-``diff`` and ``check`` are ours, one module of ``trigger_ops.management.subcommands`` each.
+Every verb is a module of ``trigger_ops.management.subcommands``; those that change triggers share
+one, ``changes``.
 
 A result that is not clean ends the process with its exit code (``states.ExitCode``). Under
 ``call_command`` it raises ``CommandError`` with that code in ``returncode``, after all output is
@@ -14,28 +14,19 @@ import functools
 import os
 import sys
 import traceback
-from types import ModuleType
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser, SystemCheckError
-from django.db import DEFAULT_DB_ALIAS
 from pgtrigger.management.commands.pgtrigger import Command as StockCommand
 
-from trigger_ops import api
 from trigger_ops.management.outcomes import Outcome, errors_as_sentences
 from trigger_ops.management.streams import environment_colour
-from trigger_ops.management.subcommands import check, diff, ls
+from trigger_ops.management.subcommands import changes, check, diff, log, ls, plan
 from trigger_ops.management.subcommands.options import add_general_options
 from trigger_ops.states import ExitCode
 
-_OURS: dict[str, ModuleType] = {"ls": ls, "diff": diff, "check": check}
-_STOCK = {
-    "install": "Install triggers.",
-    "uninstall": "Uninstall triggers.",
-    "enable": "Enable triggers.",
-    "disable": "Disable triggers.",
-    "prune": "Prune installed triggers that are no longer in the codebase.",
-}
+_READING = {"ls": ls, "diff": diff, "check": check, "plan": plan}
 
 
 class Command(StockCommand):
@@ -46,21 +37,21 @@ class Command(StockCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Add a sub-parser for each verb."""
         subparsers = parser.add_subparsers(title="sub-commands", required=True, metavar="VERB")
-        for verb, module in _OURS.items():
-            ours = subparsers.add_parser(verb, help=module.SUMMARY, description=module.SUMMARY)
-            module.add_arguments(ours)
-            add_general_options(ours)
-            ours.set_defaults(method=functools.partial(self._run, module))
-        for verb, summary in _STOCK.items():
-            stock = subparsers.add_parser(verb, help=summary, description=summary)
-            if verb != "prune":
-                stock.add_argument("uris", nargs="*", type=str)
-            stock.add_argument("-d", "--database", help="The database")
-            stock.add_argument(
-                "-s", "--schema", action="append", help="Set the search path to this schema"
-            )
-            add_general_options(stock)
-            stock.set_defaults(method=getattr(self, verb))
+        for name, module in _READING.items():
+            one = subparsers.add_parser(name, help=module.SUMMARY, description=module.SUMMARY)
+            module.add_arguments(one)
+            self._finish_parser(one, module.handle)
+        for verb, summary in changes.SUMMARIES.items():
+            one = subparsers.add_parser(verb.value, help=summary, description=summary)
+            changes.add_arguments(one, verb)
+            self._finish_parser(one, functools.partial(changes.handle, verb=verb))
+        one = subparsers.add_parser("log", help=log.SUMMARY, description=log.SUMMARY)
+        log.add_arguments(one)
+        self._finish_parser(one, log.handle)
+
+    def _finish_parser(self, parser: CommandParser, handle: Callable[..., None]) -> None:
+        add_general_options(parser)
+        parser.set_defaults(method=functools.partial(self._run, handle))
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Run from the command line. ``--traceback`` keeps the exit code."""
@@ -91,17 +82,12 @@ class Command(StockCommand):
                 self.stderr.write(str(outcome), lambda text: text)
             sys.exit(outcome.returncode)
 
-    def handle(self, *args: Any, method: Any, **options: Any) -> str | None:
-        """Run one verb: ours, or the library's as the library runs it."""
-        if isinstance(method, functools.partial):
-            method(options)
-            return None
-        super().handle(*args, method=method, **options)  # type: ignore[no-untyped-call]
-        if method == self.install:
-            # What was just installed is spelled out now, so that later checks need not write.
-            api.remember_database(options["database"] or DEFAULT_DB_ALIAS)
-        return None
+    def handle(
+        self, *args: Any, method: Callable[[Mapping[str, Any]], None], **options: Any
+    ) -> None:
+        """Run one verb."""
+        method(options)
 
-    def _run(self, module: ModuleType, options: dict[str, Any]) -> None:
+    def _run(self, handle: Callable[..., None], options: Mapping[str, Any]) -> None:
         with errors_as_sentences():
-            module.handle(self, options)
+            handle(self, options)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS
 
+from trigger_ops import api, conf
+from trigger_ops.durations import duration
 from trigger_ops.inspection import Scope
-from trigger_ops.states import ExitCode
+from trigger_ops.management.actors import operating_system_actor
+from trigger_ops.planner import Request
+from trigger_ops.states import Enabled, ExitCode, Hazard, Verb
 
 _VERBOSITY_HELP = "0 data only, 1 (default) a sentence where something is amiss, 2 and 3 more."
 
@@ -35,21 +42,23 @@ def add_general_options(parser: CommandParser) -> None:
         general.add_argument(flag, action="store_true", help=text, **later)
 
 
-def add_target_options(parser: CommandParser, *, default: str) -> None:
+def add_target_options(parser: CommandParser, *, default: str, verb: Verb | None = None) -> None:
     """Add selectors, databases and schemas. ``default`` names the databases if none is given."""
-    parser.add_argument(
-        "uris",
-        nargs="*",
-        metavar="SELECTOR",
-        help='A URI (app.Model:name), an app, app.Model, or a glob such as "shop.*:protect_*"',
-    )
-    databases = parser.add_mutually_exclusive_group()
-    databases.add_argument(
-        "-d", "--database", action="append", help=f"A database; repeatable (default: {default})"
-    )
-    databases.add_argument(
-        "--all-databases", action="store_true", help="Every PostgreSQL database of the settings"
-    )
+    if verb is Verb.PRUNE:
+        parser.add_argument(
+            "uris",
+            nargs="*",
+            metavar="TABLE:TRIGGER",
+            help="Only these, as ls prints them; one that is not this project's own needs --allow",
+        )
+    else:
+        parser.add_argument(
+            "uris",
+            nargs="*",
+            metavar="SELECTOR",
+            help='A URI (app.Model:name), an app, app.Model, or a glob such as "shop.*:protect_*"',
+        )
+    add_databases(parser, default=default)
     schemas = parser.add_mutually_exclusive_group()
     schemas.add_argument(
         "-s",
@@ -61,6 +70,73 @@ def add_target_options(parser: CommandParser, *, default: str) -> None:
     schemas.add_argument(
         "--schema-glob", metavar="GLOB", help="Look into schemas such as tenant_*"
     )
+
+
+def add_databases(parser: CommandParser, *, default: str) -> None:
+    """Add the databases. ``default`` names those if none is given."""
+    databases = parser.add_mutually_exclusive_group()
+    databases.add_argument(
+        "-d", "--database", action="append", help=f"A database; repeatable (default: {default})"
+    )
+    databases.add_argument(
+        "--all-databases", action="store_true", help="Every PostgreSQL database of the settings"
+    )
+
+
+def request_of(options: Mapping[str, Any], verb: Verb) -> Request:
+    """Return what the command line asks for."""
+    given = tuple(_as_list(options.get("uris")) or ())
+    databases = databases_of(options) or [DEFAULT_DB_ALIAS]
+    if options.get("all_databases"):
+        databases = api.postgres_aliases()
+    lock_timeout = options.get("lock_timeout")
+    lasts = options.get("lasts")
+    mode = next((mode for flag, mode in _MODES.items() if options.get(flag)), None)
+    return Request(
+        verb=verb,
+        databases=tuple(databases),
+        selectors=() if verb is Verb.PRUNE else given,
+        named=given if verb is Verb.PRUNE else (),
+        scope=scope_of(options),
+        mode=mode,
+        lasts=duration(lasts) if lasts else None,
+        expired=bool(options.get("expired")),
+        functions=bool(options.get("functions")),
+        actor=operating_system_actor(),
+        lock_timeout=duration(lock_timeout) if lock_timeout else conf.apply_lock_timeout(),
+    )
+
+
+_MODES = {"always": Enabled.ALWAYS, "replica": Enabled.REPLICA}
+
+
+def allowed_hazards(options: Mapping[str, Any]) -> frozenset[Hazard]:
+    """Return the hazards that ``--allow`` names, separated by commas or in several options.
+
+    Raises:
+        CommandError: exit code 2, naming those there are.
+    """
+    given = ",".join(_as_list(options.get("allow")) or ())
+    words = [word.strip().upper() for word in given.split(",") if word.strip()]
+    return frozenset(Hazard(one_of(word, tuple(Hazard), option="--allow")) for word in words)
+
+
+def write_file(path: str, text: str) -> None:
+    """Write a file as a whole, or not at all.
+
+    Raises:
+        CommandError: exit code 2, saying why it cannot be written.
+    """
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CommandError(
+            f"The plan cannot be written: {error}.", returncode=int(ExitCode.USAGE)
+        ) from error
 
 
 def databases_of(options: Mapping[str, Any]) -> list[str] | None:

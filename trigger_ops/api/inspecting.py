@@ -1,4 +1,4 @@
-"""The public door: inspect, survey and check triggers from Python."""
+"""Inspects, surveys and checks triggers."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ from trigger_ops.exceptions import (
 )
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger, Scope
 from trigger_ops.inspection.joining import Question, inspect_database
+from trigger_ops.leases import Announcement, Lease
+from trigger_ops.ledger import tables as own_tables
+from trigger_ops.ledger.announcements import read_announcement
+from trigger_ops.ledger.leases import read_leases
 from trigger_ops.registry import RegisteredTrigger, project_tables, registered_triggers
 from trigger_ops.registry.history import load_migrations
 from trigger_ops.registry.selectors import matches, select
@@ -46,7 +50,7 @@ def inspect(*selectors: str, using: str | None = None) -> list[InspectedTrigger]
         UnknownSelector, UnknownDatabase: naming the nearest match.
         DatabaseUnreadable: when the database cannot be read.
     """
-    (database,) = _inspect_all(selectors, [_known(using or DEFAULT_DB_ALIAS)], NOWHERE_ELSE)
+    (database,) = inspect_all(selectors, [known(using or DEFAULT_DB_ALIAS)], NOWHERE_ELSE)
     if database.status == "unreachable":
         raise DatabaseUnreadable(database.reason)
     return list(database.triggers)
@@ -70,7 +74,7 @@ def survey(
         UnknownSelector, UnknownDatabase, UnknownSchema: naming the nearest match.
     """
     aliases = postgres_aliases() if all_databases else list(databases or [DEFAULT_DB_ALIAS])
-    inspected = _inspect_all(selectors, [_known(alias) for alias in aliases], scope)
+    inspected = inspect_all(selectors, [known(alias) for alias in aliases], scope)
     triggers = [one for database in inspected for one in database.triggers]
     return Listing(
         databases=tuple(inspected),
@@ -95,9 +99,10 @@ def check(
         UnknownSelector, UnknownDatabase, UnknownSchema: naming the nearest match.
     """
     started = dt.datetime.now(dt.UTC)
-    aliases = [_known(alias) for alias in databases or postgres_aliases()]
-    inspected = _inspect_all(selectors, aliases, scope, surroundings=True)
-    findings = find(inspected)
+    aliases = [known(alias) for alias in databases or postgres_aliases()]
+    inspected = inspect_all(selectors, aliases, scope, surroundings=True)
+    leases, announcements = _business(inspected)
+    findings = find(inspected, leases, announcements)
     if record:
         remember()
     return Report(
@@ -108,6 +113,36 @@ def check(
         findings=findings,
         fail_level=fail_level,
     )
+
+
+def _business(
+    databases: Sequence[InspectedDatabase],
+) -> tuple[list[Lease], list[Announcement]]:
+    """Return the open leases of databases, and the runs at work there.
+
+    None where our tables are missing, or may not be read: then no disable is excused.
+    """
+    leases: list[Lease] = []
+    announcements: list[Announcement] = []
+    for database in databases:
+        if database.snapshot is None:
+            continue
+        try:
+            home = own_tables.home(database.alias)
+            if home is None:
+                continue
+            leases += read_leases(database.alias, home)
+            run = read_announcement(database.alias, home)
+        except (DatabaseUnreadable, DatabaseError) as error:
+            LOGGER.warning("trigger_ops: leases of %s were not read: %s", database.alias, error)
+            continue
+        announcements += [run] if run is not None else []
+    return leases, announcements
+
+
+def keep(conditions: Mapping[str, str]) -> None:
+    """Keep canonical conditions for this process, by key, until somebody remembers them."""
+    _minted.update(conditions)
 
 
 def remember() -> int:
@@ -127,7 +162,7 @@ def remember_database(using: str) -> int:
     if connections[using].vendor != "postgresql":
         return 0
     try:
-        _inspect_all((), [using], NOWHERE_ELSE)
+        inspect_all((), [using], NOWHERE_ELSE)
         return remember()
     except (TriggerOpsError, DatabaseError) as error:
         LOGGER.warning("trigger_ops: conditions of %s were not remembered: %s", using, error)
@@ -139,13 +174,15 @@ def postgres_aliases() -> list[str]:
     return [alias for alias in connections if connections[alias].vendor == "postgresql"]
 
 
-def _inspect_all(
+def inspect_all(
     selectors: Sequence[str],
     aliases: Sequence[str],
     scope: Scope,
     *,
     surroundings: bool = False,
+    orphans: bool | None = None,
 ) -> list[InspectedDatabase]:
+    """Inspect databases, one after the other. ``orphans`` are looked for if nothing is selected."""
     remembered = ledger.remembered_conditions()
     _connect_once(aliases)
     everything = registered_triggers()
@@ -167,7 +204,7 @@ def _inspect_all(
                 remembered={**_minted, **remembered},
                 migrations=migrations,
                 surroundings=surroundings,
-                orphans=not selectors,
+                orphans=not selectors if orphans is None else orphans,
                 statement_timeout=conf.statement_timeout(),
                 lock_timeout=conf.lock_timeout(),
             )
@@ -203,7 +240,12 @@ def _modes(triggers: Sequence[RegisteredTrigger]) -> Mapping[str, Enabled]:
     }
 
 
-def _known(alias: str) -> str:
+def known(alias: str) -> str:
+    """Return an alias, if ``settings.DATABASES`` has it.
+
+    Raises:
+        UnknownDatabase: naming the nearest.
+    """
     if alias not in connections:
         raise UnknownDatabase(
             f'settings.DATABASES has no alias "{alias}": {nearest(alias, list(connections))}'

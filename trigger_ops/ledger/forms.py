@@ -1,17 +1,17 @@
-"""Reads and writes our own tables. Nobody else does."""
+"""Canonical conditions, signed, so that they need not be asked for again."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from django.db import DatabaseError, connections, transaction
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from trigger_ops import conf
-from trigger_ops.catalog.transactions import discarded, first_line
+from trigger_ops.catalog.transactions import first_line
 from trigger_ops.exceptions import DatabaseUnreadable
+from trigger_ops.ledger.tables import reading
 from trigger_ops.models import CanonicalForm
 
 LOGGER = logging.getLogger("trigger_ops")
@@ -25,7 +25,7 @@ def remembered_conditions() -> dict[str, str]:
     """
     alias = conf.record_database()
     try:
-        with _reading(alias):
+        with reading(alias):
             if not _exists(alias):
                 return {}
             rows = list(
@@ -40,28 +40,6 @@ def remembered_conditions() -> dict[str, str]:
         for key, condition, signature in rows
         if constant_time_compare(signature, _signature(key, condition))
     }
-
-
-@contextlib.contextmanager
-def _reading(alias: str) -> Iterator[None]:
-    """Give a scope to read in: it waits for no lock for long, and leaves a transaction alone.
-
-    Not ``transaction.atomic``: where the caller has autocommit off and the transaction is broken,
-    that fails half-way and leaves the connection believing that it is in an atomic block.
-    """
-    connection = connections[alias]
-    if connection.vendor != "postgresql":
-        with transaction.atomic(using=alias):
-            yield
-        return
-    timeouts = [str(conf.statement_timeout()), str(conf.lock_timeout())]
-    with discarded(connection, read_only=True) as cursor:
-        cursor.execute(
-            "SELECT pg_catalog.set_config('statement_timeout', %s, true), "
-            "pg_catalog.set_config('lock_timeout', %s, true)",
-            timeouts,
-        )
-        yield
 
 
 def remember_conditions(conditions: Mapping[str, str]) -> int:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def nothing_minted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "_minted", {})
+    monkeypatch.setattr(api.inspecting, "_minted", {})
     CanonicalForm.objects.all().delete()
 
 

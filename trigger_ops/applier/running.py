@@ -1,0 +1,315 @@
+"""One run: database after database, table after table, with a result for every trigger."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+
+from django.db import connections
+
+from trigger_ops.applier import OnProgress, Planning, RunReport, StepResult, Terms
+from trigger_ops.applier.refusals import DATABASE_ERRORS, Meaning, meaning_of, sentence_of
+from trigger_ops.applier.tables import KEY, AnnouncementLost, NotKept, Workplace, attempt
+from trigger_ops.applier.waiting import Waits
+from trigger_ops.catalog.transactions import in_transaction, without_injection
+from trigger_ops.catalog.versions import read_blockers
+from trigger_ops.exceptions import Busy, Refused, TriggerOpsError
+from trigger_ops.ledger import tables as own_tables
+from trigger_ops.ledger.announcements import announce, withdraw
+from trigger_ops.ledger.entries import Run, write_finished, write_started
+from trigger_ops.planner import Plan, Step
+from trigger_ops.states import Lock, Result
+
+HOLDS = dt.timedelta(seconds=60)
+"""How long a run's announcement lasts unless it is renewed, which every table does."""
+
+NOT_REACHED = "the run ended before it"
+
+
+class Stopped(Exception):
+    """The run cannot go on. ``busy`` tells that it is safe to try again later."""
+
+    def __init__(self, sentence: str, *, busy: bool) -> None:
+        super().__init__(sentence)
+        self.busy = busy
+
+
+def apply(
+    plan: Plan,
+    *,
+    run: Run,
+    terms: Terms,
+    planning: Planning,
+    on_progress: OnProgress | None = None,
+) -> RunReport:
+    """Carry a plan out, table by table; an empty plan takes no lock and leaves no trace.
+
+    Whatever the server refuses is in the report: a result of the trigger it concerns, or the
+    reason why the run ended early.
+    """
+    results: list[StepResult] = []
+    warnings: list[str] = []
+    stopped, busy = "", False
+    for alias in plan.request.databases:
+        steps = [step for step in plan.steps if step.database == alias]
+        if stopped or not any(step.is_work for step in steps):
+            results.extend(_without_work(step) for step in steps)
+            continue
+        database = _Database(alias, plan, run, terms, planning, on_progress)
+        try:
+            database.carry_out(steps)
+        except (Stopped, Refused, Busy) as end:
+            stopped, busy = str(end), isinstance(end, Busy) or getattr(end, "busy", False)
+        except DATABASE_ERRORS as error:
+            stopped, busy = f"{sentence_of(error, role=plan.role_on(alias))}.", False
+        results.extend(database.results)
+        reached = {one.step.uri_in_place for one in database.results}
+        results.extend(_without_work(one) for one in steps if one.uri_in_place not in reached)
+        warnings.extend(database.warnings)
+    return RunReport(
+        run=run.id,
+        verb=run.verb,
+        results=tuple(results),
+        stopped=stopped,
+        busy=busy,
+        warnings=tuple(warnings),
+    )
+
+
+def _without_work(step: Step) -> StepResult:
+    if step.is_work:
+        return StepResult(step=step, result=Result.SKIPPED, reason=NOT_REACHED)
+    return StepResult(step=step, result=step.result, reason=step.reason)
+
+
+class _Database:
+    """One database in one run."""
+
+    def __init__(
+        self,
+        alias: str,
+        plan: Plan,
+        run: Run,
+        terms: Terms,
+        planning: Planning,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self.alias, self.plan, self.run = alias, plan, run
+        self.terms, self.planning = terms, planning
+        self.on_progress = on_progress
+        self.connection = connections[alias]
+        self.waits = Waits(terms.lock_budget)
+        self.results: list[StepResult] = []
+        self.warnings: list[str] = []
+        self.place: Workplace | None = None
+
+    def carry_out(self, steps: Sequence[Step]) -> None:
+        """Carry out every step of this database; ``results`` says what has become of each.
+
+        Raises:
+            Stopped, Refused, Busy: when it cannot go on.
+        """
+        with without_injection(self.connection):
+            self._refuse_broken_transaction()
+            home = own_tables.home(self.alias)
+            place = self._workplace(home)
+            if home is None:
+                self.warnings.append(
+                    f'Nothing is recorded: the tables of trigger_ops are missing on "{self.alias}"; '
+                    "run manage.py migrate trigger_ops."
+                )
+                self._tables(place, steps)
+            else:
+                self._recorded(place, home, steps)
+
+    def _refuse_broken_transaction(self) -> None:
+        if in_transaction(self.connection) and self.connection.needs_rollback:
+            raise Refused(
+                f'The transaction on "{self.alias}" has failed already and can only be rolled '
+                "back: run this again after that."
+            )
+
+    def _workplace(self, home: str | None) -> Workplace:
+        inside = in_transaction(self.connection)
+        return Workplace(
+            alias=self.alias,
+            connection=self.connection,
+            run=self.run,
+            terms=self.terms,
+            planning=self.planning,
+            role=self.plan.role_on(self.alias),
+            home=home,
+            announced=home is not None and not inside,
+            holds=HOLDS,
+            lasts=self.plan.request.lasts,
+            notices_clients=self._notices_clients(),
+        )
+
+    def _notices_clients(self) -> bool:
+        """Tell whether the server can look, while it waits, whether its client is still there."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_catalog.pg_settings "
+                "WHERE name OPERATOR(pg_catalog.=) 'client_connection_check_interval' "
+                "AND max_val::pg_catalog.int8 OPERATOR(pg_catalog.>) 0"
+            )
+            return bool(cursor.fetchone()[0])
+
+    def _recorded(self, place: Workplace, home: str, steps: Sequence[Step]) -> None:
+        work = sum(step.is_work for step in steps)
+        asked = " ".join(self.plan.request.selectors or self.plan.request.named) or "everything"
+        outcome, detail = "failed", ""
+        try:
+            write_started(self.alias, home, self.run, detail=f"{asked}: {work} to change")
+        except DATABASE_ERRORS as error:
+            sentence = sentence_of(error, role=place.role)
+            raise Refused(
+                f"The ledger cannot be written, so nothing was changed: {sentence}."
+            ) from error
+        try:
+            if place.announced:
+                steps = self._announced(place, home, steps)
+            self._tables(place, steps)
+            failed = any(one.result is Result.FAILED for one in self.results)
+            outcome = "failed" if failed else "done"
+        except (Stopped, TriggerOpsError) as end:
+            outcome, detail = "stopped", str(end)
+            raise
+        except Exception as error:
+            detail = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            self._finish(place, home, outcome, detail or self._summary())
+
+    def _summary(self) -> str:
+        counts = dict.fromkeys(Result, 0)
+        for one in self.results:
+            counts[one.result] += 1
+        return ", ".join(f"{count} {result.value}" for result, count in counts.items() if count)
+
+    def _finish(self, place: Workplace, home: str, outcome: str, detail: str) -> None:
+        """Record the end and take the announcement back, as far as the connection allows."""
+        try:
+            if place.announced:
+                if self.connection.connection is not None and self.connection.connection.closed:
+                    self.connection.close()
+                withdraw(self.alias, home, self.run.id)
+            write_finished(self.alias, home, self.run, outcome=outcome, detail=detail)
+        except DATABASE_ERRORS as error:
+            sentence = sentence_of(error, role=place.role)
+            self.warnings.append(f"The end of this run could not be recorded: {sentence}.")
+
+    def _announced(self, place: Workplace, home: str, steps: Sequence[Step]) -> Sequence[Step]:
+        """Wait for other runs to end, announce this one, and plan anew if there was another."""
+        waited = False
+        while True:
+            started = time.monotonic()
+            other = announce(self.alias, home, self.run, place.holds)
+            if other is None:
+                break
+            waited = True
+            self.waits.add(time.monotonic() - started)
+            if not self.waits.pause():
+                raise Busy(
+                    f'Another run is changing triggers on "{self.alias}": {other.verb} by '
+                    f"{other.holder} (pid {other.pid}) since {other.since:%H:%M:%SZ}, until "
+                    f"{other.expires:%H:%M:%SZ} at least; nothing was changed, try again."
+                )
+        self.waits.relax()
+        if not waited or self.terms.strict:
+            return steps
+        return self.planning.database(self.alias)
+
+    def _tables(self, place: Workplace, steps: Sequence[Step]) -> None:
+        """Carry out table by table; what is not reached when it ends early is skipped."""
+        groups = [
+            list(group)
+            for _, group in itertools.groupby(
+                sorted(steps, key=lambda step: (step.schema or "", step.table or "")),
+                key=lambda step: step.table_oid,
+            )
+        ]
+        groups.sort(key=lambda group: group[0].table_oid is not None)
+        working = [group for group in groups if any(step.is_work for step in group)]
+        for group in groups:
+            if not any(step.is_work for step in group):
+                self.results.extend(map(_without_work, group))
+        for number, group in enumerate(working):
+            if self.on_progress is not None:
+                self.on_progress(number, len(working), group[0].table or "functions")
+            try:
+                self.results.extend(self._table(place, group))
+            except (Stopped, TriggerOpsError):
+                for rest in working[number:]:
+                    self.results.extend(map(_without_work, rest))
+                raise
+        if self.on_progress is not None:
+            self.on_progress(len(working), len(working), "")
+
+    def _table(self, place: Workplace, steps: Sequence[Step]) -> list[StepResult]:
+        """Carry out one table, again and again while a lock stands in the way."""
+        separately = False
+        self.waits.relax()
+        while True:
+            started = time.monotonic()
+            try:
+                return attempt(place, steps, separately=separately)
+            except AnnouncementLost:
+                raise Stopped(
+                    "Another run took over from this one while it was away: run the same command "
+                    "again.",
+                    busy=True,
+                ) from None
+            except NotKept:
+                separately = True
+            except DATABASE_ERRORS as error:
+                meaning = meaning_of(error, self.connection)
+                if meaning is Meaning.AGAIN:
+                    self.waits.add(time.monotonic() - started)
+                    self._wait(place, steps, error)
+                elif meaning is Meaning.FAILED and not separately:
+                    separately = True
+                else:
+                    self._stop(place, steps, error, meaning)
+
+    def _wait(self, place: Workplace, steps: Sequence[Step], error: BaseException) -> None:
+        if self.waits.pause():
+            return
+        blockers = self._blockers(steps)
+        what = f"the lock on {steps[0].table}" if steps[0].table else "its turn"
+        who = f" It is held by {blockers}." if blockers else ""
+        raise Stopped(
+            f"Gave up waiting for {what} after {self.waits.tries} tries in "
+            f"{self.waits.spent:.1f} s ({sentence_of(error, role=place.role)}).{who} Run the same "
+            "command again, with a longer --lock-budget if need be.",
+            busy=True,
+        ) from error
+
+    def _blockers(self, steps: Sequence[Step]) -> str:
+        exclusive = any(
+            one.lock is Lock.ACCESS_EXCLUSIVE for step in steps for one in step.statements
+        )
+        with contextlib.suppress(*DATABASE_ERRORS), self._cursor() as cursor:
+            found = read_blockers(cursor, steps[0].table_oid or 0, key=KEY, exclusive=exclusive)
+            return "; ".join(map(str, found[:5]))
+        return ""
+
+    @contextlib.contextmanager
+    def _cursor(self) -> Iterator[object]:
+        with self.connection.cursor() as cursor:
+            yield cursor
+
+    def _stop(
+        self, place: Workplace, steps: Sequence[Step], error: BaseException, meaning: Meaning
+    ) -> None:
+        sentence = sentence_of(error, role=place.role)
+        if meaning is Meaning.LOST:
+            raise Stopped(
+                f'The connection to "{self.alias}" was lost at {steps[0].table or "a function"}, '
+                f"which is as it was or as it should be ({sentence}). Run the same command again.",
+                busy=True,
+            ) from error
+        raise Stopped(f"{sentence}.", busy=False) from error

@@ -1,0 +1,204 @@
+"""``install``, ``uninstall``, ``enable``, ``disable`` and ``prune``: plan, ask, carry out, report."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from trigger_ops import api, conf
+from trigger_ops.applier import RunReport
+from trigger_ops.durations import duration
+from trigger_ops.management.actors import operating_system_actor
+from trigger_ops.management.outcomes import Outcome
+from trigger_ops.management.progress import progress_on
+from trigger_ops.management.streams import wants_colour, write_data
+from trigger_ops.management.subcommands.options import (
+    add_target_options,
+    allowed_hazards,
+    request_of,
+    write_file,
+)
+from trigger_ops.planner import Plan
+from trigger_ops.planner import files as plan_files
+from trigger_ops.rendering import plans, runs
+from trigger_ops.states import ExitCode, Hazard, Verb
+
+SUMMARIES = {
+    Verb.INSTALL: "Install triggers: the least that makes them what the code says.",
+    Verb.UNINSTALL: "Uninstall triggers, and the functions that nothing else executes.",
+    Verb.ENABLE: "Enable triggers.",
+    Verb.DISABLE: "Disable triggers, for a while or for good.",
+    Verb.PRUNE: "Drop triggers of this project that the code no longer has.",
+}
+
+
+def add_arguments(parser: CommandParser, verb: Verb) -> None:
+    """Add what a verb that changes triggers understands."""
+    add_target_options(parser, default="default", verb=verb)
+    if verb is Verb.ENABLE:
+        modes = parser.add_mutually_exclusive_group()
+        modes.add_argument(
+            "--always", action="store_true", help="Let it fire while replicating too"
+        )
+        modes.add_argument("--replica", action="store_true", help="Only while replicating")
+        modes.add_argument(
+            "--expired", action="store_true", help="Only what a lease disabled that is over"
+        )
+    if verb is Verb.DISABLE:
+        parser.add_argument(
+            "--for", dest="lasts", metavar="TIME", help="For this long (30m, 2h); needs --reason"
+        )
+    if verb is Verb.PRUNE:
+        parser.add_argument(
+            "--functions", action="store_true", help="Functions that nothing executes as well"
+        )
+    parser.add_argument("--plan", metavar="FILE", help="Carry out a plan that --out wrote")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="Print the SQL that would run; change nothing"
+    )
+    parser.add_argument("--out", metavar="FILE", help="With --dry-run: write the plan to a file")
+    parser.add_argument(
+        "--no-input", "--noinput", action="store_true", help="Do not ask, even on a terminal"
+    )
+    parser.add_argument(
+        "--lock-timeout", metavar="TIME", help="How long one attempt waits for a lock (250ms)"
+    )
+    parser.add_argument(
+        "--lock-budget", metavar="TIME", help="How long all attempts wait together (60s)"
+    )
+    parser.add_argument(
+        "--allow",
+        metavar="HAZARD,…",
+        action="append",
+        help=f"Side effects that may happen: {', '.join(Hazard)}",
+    )
+    parser.add_argument("--reason", default="", help="Why, for the ledger")
+
+
+def handle(command: BaseCommand, options: Mapping[str, Any], verb: Verb) -> None:
+    """Plan and carry out one verb.
+
+    Raises:
+        Outcome: 4 if it was refused or declined, 5 if it is busy, 6 if it was cut short.
+    """
+    _refuse_contradictions(options, verb)
+    allowed = allowed_hazards(options)
+    if options.get("plan"):
+        _finish(command, options, _apply_file(command, options, verb, allowed))
+        return
+    planned = api.plan(request_of(options, verb))
+    if options.get("dry_run"):
+        _show(command, options, planned)
+        return
+    asked = _asks(options) and bool(planned.work)
+    if asked:
+        _ask(command, planned)
+    with progress_on(command, options) as on_progress:
+        report = api.apply(
+            planned,
+            actor=operating_system_actor(),
+            reason=options.get("reason") or "",
+            allowed=allowed,
+            lock_budget=_budget(options),
+            strict=asked,
+            on_progress=on_progress,
+        )
+    _finish(command, options, report, planned)
+
+
+def _refuse_contradictions(options: Mapping[str, Any], verb: Verb) -> None:
+    sentence = ""
+    if options.get("plan") and (options.get("dry_run") or options.get("uris")):
+        sentence = "--plan says itself what to do: give no selector and no --dry-run beside it."
+    elif options.get("out") and not options.get("dry_run"):
+        sentence = "--out writes what --dry-run found: give both."
+    elif options.get("lasts") and not (options.get("reason") or "").strip():
+        sentence = "A disable that ends needs a --reason: say why."
+    elif verb is Verb.ENABLE and sum(map(bool, map(options.get, _MODES))) > 1:
+        sentence = "--always, --replica and --expired exclude each other: choose one."
+    if sentence:
+        raise CommandError(sentence, returncode=int(ExitCode.USAGE))
+
+
+_MODES = ("always", "replica", "expired")
+
+
+def _asks(options: Mapping[str, Any]) -> bool:
+    """Tell whether a person has to say yes: everything is meant, and a person is there."""
+    everything = not options.get("uris") and not options.get("expired")
+    return everything and not options.get("no_input") and sys.stdin.isatty()
+
+
+def _ask(command: BaseCommand, planned: Plan) -> None:
+    command.stderr.write(plans.as_text(planned, colour=command.stderr.isatty()))
+    command.stderr.write('Carry this out? Type "yes": ', ending="")
+    command.stderr.flush()
+    try:
+        answer = input()
+    except (EOFError, KeyboardInterrupt):
+        answer = ""
+    if answer.strip().lower() != "yes":
+        raise Outcome("Declined: nothing was changed.", ExitCode.REFUSED)
+
+
+def _budget(options: Mapping[str, Any]) -> dt.timedelta:
+    given = options.get("lock_budget")
+    return duration(given) if given else conf.apply_lock_budget()
+
+
+def _show(command: BaseCommand, options: Mapping[str, Any], planned: Plan) -> None:
+    write_data(command.stdout, plans.as_sql(planned))
+    if options.get("out"):
+        write_file(options["out"], plan_files.text(planned))
+    if options["verbosity"] > 0:
+        for sentence in (*planned.warnings, *planned.hazards.values()):
+            command.stderr.write(sentence)
+        command.stderr.write(plans.summary(planned))
+    if planned.exit_code != ExitCode.CLEAN:
+        raise Outcome(" ".join(planned.obstacles), planned.exit_code)
+
+
+def _apply_file(
+    command: BaseCommand, options: Mapping[str, Any], verb: Verb, allowed: frozenset[Hazard]
+) -> RunReport:
+    try:
+        written = Path(options["plan"]).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise CommandError(
+            f"The plan file cannot be read: {error}.", returncode=int(ExitCode.USAGE)
+        ) from error
+    file = plan_files.read(written)
+    with progress_on(command, options) as on_progress:
+        return api.apply_file(
+            file,
+            verb=verb,
+            actor=operating_system_actor(),
+            reason=options.get("reason") or "",
+            allowed=allowed,
+            lock_budget=_budget(options),
+            on_progress=on_progress,
+        )
+
+
+def _finish(
+    command: BaseCommand,
+    options: Mapping[str, Any],
+    report: RunReport,
+    planned: Plan | None = None,
+) -> None:
+    """Say on stderr what was done, and raise the outcome unless all went well."""
+    if options["verbosity"] > 0:
+        for sentence in planned.warnings if planned else ():
+            command.stderr.write(f"Warning: {sentence}")
+        colour = wants_colour(command.stderr, options)
+        text = runs.as_text(report, verbosity=options["verbosity"], colour=colour)
+        if text:
+            command.stderr.write(text)
+    if report.exit_code != ExitCode.CLEAN:
+        told = options["verbosity"] > 0
+        raise Outcome(report.stopped or runs.summary(report), report.exit_code, told=told)
