@@ -7,13 +7,11 @@ end of the command: Django's start is not in it. *Cold* means that no condition 
 from __future__ import annotations
 
 from benchmarks import Row
-from benchmarks.latency import distant
+from benchmarks.distance import a_millisecond_away
 from benchmarks.project import Project, project
 
 MODELS, TRIGGERS_EACH = 200, 5
 TRIGGERS = MODELS * TRIGGERS_EACH
-ROUND_TRIP = 0.001
-"""Seconds of the network between the process and the server."""
 REPEATS = 3
 
 LS = """
@@ -49,27 +47,14 @@ FORGET = """
 from trigger_ops.models import CanonicalForm
 CanonicalForm.objects.all().delete()
 """
-ROUND_TRIP_MEDIAN = """
-import json, statistics, time
-from django.db import connection
-def trip():
-    started = time.perf_counter()
-    cursor.execute("SELECT 1")
-    return time.perf_counter() - started
-with connection.cursor() as cursor:
-    trip()
-    print(json.dumps(statistics.median(trip() for _ in range(300))))
-"""
 
 
 def run() -> list[Row]:
     """Measure on loopback and over a network of one millisecond (about a minute)."""
     ls, check = (script.format(triggers=TRIGGERS) for script in (LS, CHECK))
     with project("benchmark", models=MODELS, triggers_each=TRIGGERS_EACH) as generated:
-        delay = _delay(generated)
-        with distant(generated.url, seconds=delay) as url:
-            trip = generated.run(ROUND_TRIP_MEDIAN, ours=False, url=url) * 1000
-            rows = [_ls(generated, f"{trip:.2f} ms round trip", ls, url)]
+        with a_millisecond_away(generated) as (url, network):
+            rows = [_ls(generated, network, ls, url)]
             rows.append(_cold_ls(generated, rows[0], ls, url))
         rows.append(_ls(generated, "loopback", ls, generated.url))
         warm = min(generated.run(check, ours=True) for _ in range(REPEATS))
@@ -77,16 +62,6 @@ def run() -> list[Row]:
     rows.append(Row(f"check of {TRIGGERS:,}, conditions remembered, loopback", None, warm))
     rows.append(Row(f"check of {TRIGGERS:,}, cold, loopback", None, cold))
     return rows
-
-
-def _delay(generated: Project) -> float:
-    """Return how long each way must last for a round trip of ``ROUND_TRIP`` through the proxy.
-
-    The proxy's own threads take a part of it.
-    """
-    with distant(generated.url, seconds=ROUND_TRIP / 2) as url:
-        excess = generated.run(ROUND_TRIP_MEDIAN, ours=False, url=url) - ROUND_TRIP
-    return max(0.0, (ROUND_TRIP - excess) / 2)
 
 
 def _ls(generated: Project, network: str, script: str, url: str) -> Row:

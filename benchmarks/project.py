@@ -117,6 +117,8 @@ class Project:
                 "PYTHONPYCACHEPREFIX": str(self.folder / "compiled"),
                 URL_VARIABLE: url or self.url,
             },
+            # Nobody is there to be asked, and stock has no --no-input.
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
             check=True,

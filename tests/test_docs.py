@@ -16,18 +16,19 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
-from pgtrigger.management.commands.pgtrigger import Command as StockCommand
 
 from trigger_ops import api, checks, conf
 from trigger_ops.drift.ids import KINDS
 from trigger_ops.management.commands.pgtrigger import Command
-from trigger_ops.states import Enabled, ExitCode, Level, Status, Verdict
+from trigger_ops.states import Enabled, ExitCode, Hazard, Level, Result, Status, Verb, Verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
 SECTIONS = ["What it means", "How it comes about", "What to do", "When it is not drift"]
-OURS = ("ls", "diff", "check")
+CHANGING = tuple(verb.value for verb in Verb)
+READING = ("ls", "diff", "check", "plan", "log")
+OURS = (*READING, *CHANGING)
 
 #: What the demo site's own tables give already, without any damage.
 BY_ITSELF = ("I004", "I005", "I008")
@@ -116,8 +117,8 @@ def follow(text: str) -> None:
             words = shlex.split(command)
             if words[1] == "migrate":
                 call_command(*words[1:], verbosity=0)
-            elif words[1] == "pgtrigger" and words[2] not in OURS:
-                call_command(StockCommand(), *words[2:])
+            elif words[1] == "pgtrigger" and words[2] not in READING:
+                call_command(*words[1:], "--no-input", verbosity=0)
 
 
 @pytest.mark.django_db
@@ -221,7 +222,7 @@ SHOWN = sorted(
 
 
 def test_commands_are_shown_at_all() -> None:
-    assert {shlex.split(command)[2] for _, command in SHOWN} >= {*OURS, "install", "prune"}
+    assert {shlex.split(command)[2] for _, command in SHOWN} == set(OURS)
 
 
 @pytest.mark.parametrize(("page", "command"), SHOWN)
@@ -232,30 +233,55 @@ def test_every_command_that_is_shown_can_be_parsed(page: str, command: str) -> N
         pytest.fail(f"{page}: {command}: {error}")
 
 
+def test_every_verb_has_its_section() -> None:
+    assert list(verb_parsers()) == [*READING[:-1], *CHANGING, "log"]
+    text = read("commands.md")
+    linked = re.findall(r"\[`(\w+)`\]\(#(\w+)\)", section(text, "The verbs"))
+    assert linked == [(verb, verb) for verb in verb_parsers()]
+
+
+def parts(verb: str) -> Iterator[str]:
+    """Yield the sections that describe the options of a verb."""
+    yield "Options of every verb"
+    if verb != "log":
+        yield "Schemas"
+    if verb in CHANGING:
+        yield "Changing triggers"
+    yield verb
+
+
 @pytest.mark.parametrize("verb", OURS)
 def test_every_option_is_described_and_no_other(verb: str) -> None:
     text = read("commands.md")
-    rows = "\n".join(
-        row
-        for part in (section(text, "Options of all three"), section(text, verb))
-        for row in part.splitlines()
+    rows = [
+        row.split(" | ")[0]
+        for part in parts(verb)
+        for row in section(text, part).splitlines()
         if row.startswith("| `-")
-    )
-    shown = set(
-        re.findall(
-            r"(?<![\w-])--?[a-z][a-z-]*",
-            "\n".join(row.split(" | ")[0] for row in rows.splitlines()),
-        )
-    )
+    ]
+    shown = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", "\n".join(rows)))
     real = {name for action in verb_parsers()[verb]._actions for name in action.option_strings}
     assert shown == real
 
 
-@pytest.mark.parametrize("verb", OURS)
+@pytest.mark.parametrize("verb", READING)
 def test_the_formats_are_those_that_can_be_asked_for(verb: str) -> None:
     (shown,) = re.findall(r"--format ([a-z\\|]+)`", section(read("commands.md"), verb))
     (action,) = [one for one in verb_parsers()[verb]._actions if one.dest == "format"]
     assert shown.split("\\|") == list(action.choices)
+
+
+def test_every_result_is_explained() -> None:
+    text = section(read("commands.md"), "Changing triggers")
+    cells = first_cells(text.partition("### Hazards")[0])
+    assert {cell.strip("`") for cell in cells if not cell.startswith("`-")} == set(Result)
+
+
+def test_every_hazard_has_its_section_and_its_row() -> None:
+    text = read("hazards.md")
+    assert re.findall(r"^## `(\w+)`$", text, re.M) == list(Hazard)
+    rows = re.findall(r"^\| \[`(\w+)`\]\(#(\w+)\) \|", text, re.M)
+    assert rows == [(hazard, hazard.lower()) for hazard in Hazard]
 
 
 def shape(value: object) -> object:
@@ -268,20 +294,22 @@ def shape(value: object) -> object:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("verb", OURS)
+@pytest.mark.parametrize("verb", READING)
 def test_the_json_shown_is_the_json_printed(verb: str) -> None:
     follow(section(read("findings/C001.md"), "How it comes about"))
     follow(section(read("findings/W001.md"), "How it comes about"))
     text = section(read("commands.md"), verb)
     (shown,) = [json.loads(block) for language, block in fences(text) if language == "json"]
     (command,) = [one for one in commands(text) if "json" in one]
+    if verb == "log":
+        follow(section(read("findings/C001.md"), "What to do"))
     printed = io.StringIO()
     with contextlib.suppress(CommandError):  # the exit code, which the document has too
         call_command(*shlex.split(command)[1:], stdout=printed, stderr=io.StringIO())
     real = json.loads(printed.getvalue())
     assert shape(real) == shape(shown)
-    for key in ("schema", "complete", "exit_code"):
-        assert real[key] == shown[key]
+    for key in ("schema", "complete", "exit_code", "verb", "request"):
+        assert real.get(key) == shown.get(key)
     for key in ("triggers", "findings"):
         assert real.get(key, [])[:1] == shown.get(key, [])
 

@@ -65,7 +65,7 @@ def test_every_text_arrives_as_it_is(text: str) -> None:
     names = [field.name for field in dataclasses.fields(Record)]
     values: dict[str, Any] = dict.fromkeys(names, text)
     values.update(before={text: text}, after={"body": text})
-    send(insertion("public", author, [Record(**values)]))
+    send(insertion("default", "public", author, [Record(**values)]))
     (entry,) = entries(actor=text)
     assert {name: getattr(entry, name) for name in names} == values
     assert (entry.actor, entry.reason) == (text, text)
@@ -87,14 +87,14 @@ def test_texts_arrive_while_pgtrigger_adds_to_every_statement(text: str) -> None
 @pytest.mark.django_db
 def test_one_insert_enters_many_statements_in_their_order() -> None:
     records = [dataclasses.replace(RECORD, trigger=name) for name in "abc"]
-    send(insertion("public", make_run(), records))
+    send(insertion("default", "public", make_run(), records))
     assert [one.trigger for one in entries()] == ["c", "b", "a"]
 
 
 @pytest.mark.django_db
 def test_the_search_path_of_the_moment_does_not_matter() -> None:
     run("SET LOCAL search_path = pg_catalog")
-    send(insertion("public", make_run(), [RECORD]))
+    send(insertion("default", "public", make_run(), [RECORD]))
     write_started("default", "public", make_run(), detail="")
     assert len(entries()) == 2
 
@@ -107,7 +107,7 @@ def test_a_schema_with_any_name_will_do() -> None:
         sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)),
         sql.SQL("CREATE TABLE {} (LIKE trigger_ops_ledgerentry INCLUDING ALL)").format(table),
     )
-    send(insertion(schema, make_run(), [RECORD]))
+    send(insertion("default", schema, make_run(), [RECORD]))
     (entry,) = read_entries("default", schema, selectors=["shop"], verb=Verb.INSTALL)
     assert (entry.uri, entries()) == (RECORD.uri, [])
 
@@ -116,9 +116,9 @@ def test_a_schema_with_any_name_will_do() -> None:
 def test_an_entry_dies_with_the_statements_it_was_sent_with() -> None:
     made, failing = sql.SQL("CREATE TABLE made ()"), sql.SQL("SELECT 1 / 0")
     with pytest.raises(DatabaseError):
-        send(made, insertion("public", make_run(), [RECORD]), failing)
+        send(made, insertion("default", "public", make_run(), [RECORD]), failing)
     assert (entries(), run("SELECT to_regclass('made')::text")) == ([], [(None,)])
-    send(made, insertion("public", make_run(), [RECORD]))
+    send(made, insertion("default", "public", make_run(), [RECORD]))
     assert len(entries()) == 1
     assert run("SELECT to_regclass('made')::text") == [("made",)]
 
@@ -167,9 +167,9 @@ def history(db: None) -> dict[str, uuid.UUID]:
     write_started("default", "public", ada, detail="")
     uris = ["shop.Order:protect", "shop.OrderLine:audit", "shopping.Cart:protect", ""]
     records = [dataclasses.replace(RECORD, uri=uri) for uri in uris]
-    send(insertion("public", ada, records))
+    send(insertion("default", "public", ada, records))
     write_finished("default", "public", ada, outcome="done")
-    send(insertion("public", bob, [RECORD]))
+    send(insertion("default", "public", bob, [RECORD]))
     return {"ada": ada.id, "bob": bob.id}
 
 
@@ -230,9 +230,9 @@ def test_it_is_told_how_long_each_statement_took() -> None:
     nap = sql.SQL("SELECT pg_sleep(0.05)")
     with transaction.atomic():
         run("SELECT pg_sleep(0.1)")
-        send(insertion("public", author, [RECORD]))
-        send(nap, insertion("public", other, [RECORD]))
-        send(nap, insertion("public", author, [RECORD]))
+        send(insertion("default", "public", author, [RECORD]))
+        send(nap, insertion("default", "public", other, [RECORD]))
+        send(nap, insertion("default", "public", author, [RECORD]))
     run("SELECT pg_sleep(0.2)")
     write_finished("default", "public", author, outcome="done")
     finished, second, of_other, first = [one.took_ms for one in entries()]

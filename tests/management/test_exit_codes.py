@@ -11,7 +11,16 @@ from django.db import transaction
 from tests.damage import make_role, run
 from tests.management.conftest import Result, Site
 from trigger_ops import api
-from trigger_ops.exceptions import BadSettings, DatabaseUnreadable, TriggerOpsError
+from trigger_ops.exceptions import (
+    BadDuration,
+    BadSettings,
+    Busy,
+    DatabaseUnreadable,
+    Refused,
+    StalePlan,
+    TriggerOpsError,
+    UnknownSelector,
+)
 from trigger_ops.models import CanonicalForm
 
 Run = Callable[..., Result]
@@ -244,3 +253,70 @@ def test_traceback_prints_one_and_keeps_the_code(site: Site) -> None:
     result = site.manage("pgtrigger", "ls", "nope", "--traceback")
     assert result.code == 2
     assert result.err.startswith("Traceback (most recent call last):")
+
+
+CHANGING = ("install", "uninstall", "enable", "disable", "prune", "plan")
+
+
+@pytest.mark.parametrize("verb", CHANGING)
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (BadSettings("It is wrong."), 2),
+        (UnknownSelector("Nobody knows it."), 2),
+        (BadDuration("That is none."), 2),
+        (StalePlan("It is stale."), 4),
+        (Refused("No."), 4),
+        (TriggerOpsError("No."), 4),
+        (DatabaseUnreadable("It is down."), 5),
+        (Busy("Somebody else is at work."), 5),
+    ],
+)
+def test_whatever_stops_a_plan_is_one_sentence_and_its_code(
+    verb: str, error: Exception, code: int, pgtrigger: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(api, "plan", fail)
+    assert pgtrigger(verb) == Result(code, "", f"{error}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked", "code", "err"),
+    [
+        (("install",), {}, 0, "install: 59 unchanged, 1 skipped.\n"),
+        (("install", "-v0"), {}, 0, ""),
+        (("prune",), {}, 0, "prune: nothing done.\n"),
+        (("disable", "past.Custmer"), {}, 2, 'did you mean "past.Customer"?\n'),
+        (("disable", "--lock-timeout", "-5s"), {}, 2, "expected one argument\n"),
+        (("disable", "--lock-timeout=-5s"), {}, 2, "15m, 2h or 1d.\n"),
+        (("disable", "-d", "down"), {"down": True}, 5, None),
+        (("log", "-d", "down"), {"down": True}, 5, None),
+        (("plan", "-d", "down", "-d", "default"), {"down": True}, 5, None),
+        (("prune", "past_invoice:nope"), {}, 2, "there are none.\n"),
+        (("install", "--plan", "/nowhere"), {}, 2, "'/nowhere'.\n"),
+        (("install", "--plan", "pyproject.toml"), {}, 4, "(--dry-run --out FILE).\n"),
+    ],
+)
+def test_a_process_that_changes_triggers_ends_with_the_code(
+    arguments: tuple[str, ...],
+    asked: dict[str, object],
+    code: int,
+    err: str | None,
+    site: Site,
+) -> None:
+    result = site.manage("pgtrigger", *arguments, **asked)
+    assert (result.code, result.out) == (code, "")
+    assert "Traceback" not in result.err
+    assert err is None or result.err.endswith(err)
+    assert bool(result.err) == (err != "")
+
+
+def test_a_role_that_starts_read_only_is_refused_before_anything_is_tried(site: Site) -> None:
+    result = site.manage(
+        *("pgtrigger", "disable", "past.Invoice"),
+        environment={"PGOPTIONS": "-c default_transaction_read_only=on"},
+    )
+    assert (result.code, result.out) == (4, "")
+    assert "starts transactions READ ONLY: run this against the primary" in result.err

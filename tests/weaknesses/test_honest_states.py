@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -308,6 +309,18 @@ def test_a_hot_standby_reads_everything_but_unknown_conditions(
         with default_at(**own_server.settings()):
             damage.stock("install", INVOICE)
             assert_clean(check())
+
+
+@pytest.mark.parametrize("verb", ["disable", "uninstall"])
+def test_a_hot_standby_is_not_changed_and_the_sentence_says_where_to_go(
+    verb: str, own_server: OwnServer, standby: server.Server, django_db_blocker: Any
+) -> None:
+    with django_db_blocker.unblock(), default_at(**own_server.settings(standby)):
+        call_command("pgtrigger", "install", INVOICE, verbosity=0)
+        with pytest.raises(CommandError, match="is a standby: run this against") as caught:
+            call_command("pgtrigger", verb, INVOICE, verbosity=0)
+        assert caught.value.returncode == ExitCode.REFUSED
+        assert status_of(check(INVOICE), INVOICE) is Status.INSTALLED
 
 
 @pytest.mark.parametrize("name", ["session_replication_role", "pgtrigger.ignore"])

@@ -14,8 +14,17 @@ from trigger_ops import conf
 from trigger_ops.api.inspecting import inspect_all, keep, known, remember
 from trigger_ops.applier import OnProgress, RunReport, Terms
 from trigger_ops.applier.running import apply as carry_out
+from trigger_ops.catalog.reading import sqlstate
 from trigger_ops.catalog.transactions import first_line
-from trigger_ops.exceptions import Refused, StalePlan, TriggerOpsError
+from trigger_ops.exceptions import (
+    DatabaseUnreadable,
+    Refused,
+    StalePlan,
+    TriggerOpsError,
+    UnknownDatabase,
+    UnknownSchema,
+    UnknownSelector,
+)
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.inspection.conditions import key_of
 from trigger_ops.leases import Lease
@@ -26,6 +35,7 @@ from trigger_ops.planner import Plan, Request, Step
 from trigger_ops.planner.files import PlanFile, refusal
 from trigger_ops.planner.making import make_plan, plan_functions, plan_table, refuse_hazards
 from trigger_ops.planner.situation import Pen, Situation, situation_of
+from trigger_ops.registry.pausing import collector_paused
 from trigger_ops.states import Hazard, Result, Verb
 
 LOGGER = logging.getLogger("trigger_ops")
@@ -41,18 +51,19 @@ def plan(request: Request, *, asked: bool = False) -> Plan:
         Busy: when a database cannot be read.
         Refused: for a lease where our tables are missing.
     """
-    databases = _inspected(request, request.databases)
-    leases = {one.alias: _leases(one, request) for one in databases}
-    return make_plan(
-        request,
-        databases,
-        leases=leases,
-        pens={alias: _pen(alias) for alias in request.databases},
-        prunes=not request.selectors and conf.prune_on_install(),
-        now=dt.datetime.now(dt.UTC),
-        lifetime=conf.plan_lifetime(),
-        asked=asked,
-    )
+    with collector_paused():
+        databases = _inspected(request, request.databases)
+        leases = {one.alias: _leases(one, request) for one in databases}
+        return make_plan(
+            request,
+            databases,
+            leases=leases,
+            pens={alias: _pen(alias) for alias in request.databases},
+            prunes=not request.selectors and conf.prune_on_install(),
+            now=dt.datetime.now(dt.UTC),
+            lifetime=conf.plan_lifetime(),
+            asked=asked,
+        )
 
 
 def apply(
@@ -88,7 +99,7 @@ def apply(
         planned,
         run=run,
         terms=terms,
-        planning=_Planning(planned.request),
+        planning=_Planning(planned.request, frozenset(allowed)),
         on_progress=on_progress,
     )
     _seal(report)
@@ -111,7 +122,10 @@ def apply_file(
         StalePlan: when anything differs.
         Refused: for a hazard or an obstacle.
     """
-    fresh = plan(dataclasses.replace(file.request, actor=actor))
+    try:
+        fresh = plan(dataclasses.replace(file.request, actor=actor))
+    except (UnknownSelector, UnknownDatabase, UnknownSchema) as error:
+        raise StalePlan(f"The plan cannot be made any more: {error}") from error
     why = refusal(file, fresh, verb=verb, now=dt.datetime.now(dt.UTC))
     if why:
         raise StalePlan(why)
@@ -204,9 +218,12 @@ class _Planning:
     """Plans anew, for the applier, what has changed since the plan was made."""
 
     request: Request
+    allowed: frozenset[Hazard]
 
     def database(self, alias: str) -> Sequence[Step]:
-        return plan(dataclasses.replace(self.request, databases=(alias,))).steps
+        fresh = plan(dataclasses.replace(self.request, databases=(alias,)))
+        refuse_hazards(fresh, self.allowed)
+        return fresh.steps
 
     def table(self, alias: str, table_oid: int, names: frozenset[str]) -> Sequence[Step]:
         return plan_table(self._situation(alias), names, table_oid=table_oid)
@@ -230,6 +247,8 @@ def _inspected(request: Request, aliases: Iterable[str]) -> list[InspectedDataba
         request.scope,
         surroundings=request.verb in (Verb.INSTALL, Verb.PRUNE),
         orphans=prunes,
+        # What migrations say tells which functions were this project's.
+        planning=not request.functions,
     )
 
 
@@ -239,13 +258,25 @@ def _leases(database: InspectedDatabase, request: Request) -> tuple[Lease, ...]:
         return ()
     home = own_tables.home(database.alias)
     if home is not None:
-        return read_leases(database.alias, home)
+        return _readable_leases(database.alias, home, role=database.snapshot.server.role)
     if request.lasts is not None or request.expired:
         raise Refused(
             f'A lease needs the tables of trigger_ops, which are missing on "{database.alias}": '
             f"run manage.py migrate trigger_ops --database {database.alias}."
         )
     return ()
+
+
+def _readable_leases(alias: str, home: str, *, role: str) -> tuple[Lease, ...]:
+    try:
+        return read_leases(alias, home)
+    except DatabaseUnreadable as error:
+        if error.__cause__ is None or sqlstate(error.__cause__) != "42501":
+            raise
+        grant = _pen(alias)(own_tables.grant(home, role))
+        raise Refused(
+            f'Role "{role}" may not use the tables of trigger_ops on "{alias}": run {grant};'
+        ) from error
 
 
 def _pen(alias: str) -> Pen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import functools
 import logging
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -181,14 +182,20 @@ def inspect_all(
     *,
     surroundings: bool = False,
     orphans: bool | None = None,
+    planning: bool = False,
 ) -> list[InspectedDatabase]:
-    """Inspect databases, one after the other. ``orphans`` are looked for if nothing is selected."""
+    """Inspect databases, one after the other. ``orphans`` are looked for if nothing is selected.
+
+    ``planning`` leaves out what no plan needs: migrations are asked only where something differs
+    from the code, so that nothing is known to be ahead of them, and suspects are not looked at
+    again, because each table's transaction does that.
+    """
     remembered = ledger.remembered_conditions()
     _connect_once(aliases)
     everything = registered_triggers()
     chosen = select(everything, selectors)
     modes = _modes(everything)
-    migrations = load_migrations()
+    migrations = functools.cache(load_migrations)
     tables = project_tables()
     inspected = []
     _refuse_unknown_schemas(aliases, scope)
@@ -203,6 +210,8 @@ def inspect_all(
                 modes=modes,
                 remembered={**_minted, **remembered},
                 migrations=migrations,
+                history=not planning,
+                twice=not planning,
                 surroundings=surroundings,
                 orphans=not selectors if orphans is None else orphans,
                 statement_timeout=conf.statement_timeout(),

@@ -34,7 +34,11 @@ class Planning(Protocol):
     """Plans anew, from what is there now, what has changed since the plan was made."""
 
     def database(self, alias: str) -> Sequence[Step]:
-        """Plan one database again."""
+        """Plan one database again.
+
+        Raises:
+            Refused: for a hazard that nobody allowed, or an obstacle.
+        """
 
     def table(self, alias: str, table_oid: int, names: frozenset[str]) -> Sequence[Step]:
         """Plan some triggers of one table again, inside the transaction that will change it."""
@@ -62,8 +66,8 @@ class StepResult:
 class RunReport:
     """What a run did, trigger by trigger; ``stopped`` says why it ended early, or is "".
 
-    ``busy`` tells that it was a lock or another run, so that trying again is safe; ``lost`` that
-    the connection went away.
+    ``busy`` tells that it was a lock, another run or a lost connection, so that trying again is
+    safe.
     """
 
     run: uuid.UUID

@@ -6,7 +6,7 @@ import contextlib
 import enum
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.utils import DatabaseError, InterfaceError
+from django.db.utils import DatabaseError, InterfaceError, OperationalError
 
 from trigger_ops.catalog.reading import sqlstate
 from trigger_ops.catalog.transactions import first_line
@@ -14,8 +14,8 @@ from trigger_ops.catalog.transactions import first_line
 DATABASE_ERRORS = (DatabaseError, InterfaceError)
 
 _LOCKED = ("55P03", "40P01")
-_GONE = ("08", "57P01", "57P02", "57P03")
-_FOR_ALL = ("25006", "25P02", "53")
+_GONE = ("08", "57P")
+_FOR_ALL = ("25006", "25P02", "40001", "53", "57014")
 
 
 class Meaning(enum.Enum):
@@ -44,8 +44,11 @@ def meaning_of(error: BaseException, connection: BaseDatabaseWrapper) -> Meaning
 
 
 def _is_gone(error: BaseException, connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether the connection was lost, also where Django has made a new one since."""
     if isinstance(error, InterfaceError):
         return True
+    if isinstance(error, OperationalError) and sqlstate(error) is None:
+        return True  # only libpq's own errors have no SQLSTATE
     raw = connection.connection
     with contextlib.suppress(Exception):
         return raw is None or bool(raw.closed)
@@ -65,6 +68,10 @@ def sentence_of(error: BaseException, *, role: str) -> str:
             )
         case "25006":
             return f"{line}: run this against the primary, as a role that may write"
+        case "40001":
+            return f"{line}: run this again in a new transaction"
+        case "57014":
+            return f"{line}: run the same command again to go on"
         case "2BP01":
             return f"{line}: drop or change what depends on it first"
     return line

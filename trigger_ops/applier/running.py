@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from django.db import connections
 
 from trigger_ops.applier import OnProgress, Planning, RunReport, StepResult, Terms
 from trigger_ops.applier.refusals import DATABASE_ERRORS, Meaning, meaning_of, sentence_of
-from trigger_ops.applier.tables import KEY, AnnouncementLost, NotKept, Workplace, attempt
+from trigger_ops.applier.stopping import TAKEN_OVER, Stopped, ended_by, gave_up
+from trigger_ops.applier.tables import AnnouncementLost, NotKept, attempt
 from trigger_ops.applier.waiting import Waits
+from trigger_ops.applier.workplaces import Workplace, briefly
 from trigger_ops.catalog.transactions import in_transaction, without_injection
-from trigger_ops.catalog.versions import read_blockers
-from trigger_ops.exceptions import Busy, Refused, TriggerOpsError
+from trigger_ops.exceptions import Busy, DatabaseUnreadable, Refused, TriggerOpsError
 from trigger_ops.ledger import tables as own_tables
-from trigger_ops.ledger.announcements import announce, withdraw
+from trigger_ops.ledger.announcements import announce, renewal, withdraw
 from trigger_ops.ledger.entries import Run, write_finished, write_started
 from trigger_ops.planner import Plan, Step
-from trigger_ops.states import Lock, Result
+from trigger_ops.states import Result
 
 HOLDS = dt.timedelta(seconds=60)
 """How long a run's announcement lasts unless it is renewed, which every table does."""
 
 NOT_REACHED = "the run ended before it"
 
-
-class Stopped(Exception):
-    """The run cannot go on. ``busy`` tells that it is safe to try again later."""
-
-    def __init__(self, sentence: str, *, busy: bool) -> None:
-        super().__init__(sentence)
-        self.busy = busy
+NOT_KNOWN = "the connection was lost at it: it is as it was, or as it should be"
 
 
 def apply(
@@ -53,22 +47,18 @@ def apply(
     results: list[StepResult] = []
     warnings: list[str] = []
     stopped, busy = "", False
+    waits = Waits(terms.lock_budget)
     for alias in plan.request.databases:
         steps = [step for step in plan.steps if step.database == alias]
-        if stopped or not any(step.is_work for step in steps):
-            results.extend(_without_work(step) for step in steps)
-            continue
-        database = _Database(alias, plan, run, terms, planning, on_progress)
-        try:
-            database.carry_out(steps)
-        except (Stopped, Refused, Busy) as end:
-            stopped, busy = str(end), isinstance(end, Busy) or getattr(end, "busy", False)
-        except DATABASE_ERRORS as error:
-            stopped, busy = f"{sentence_of(error, role=plan.role_on(alias))}.", False
-        results.extend(database.results)
-        reached = {one.step.uri_in_place for one in database.results}
+        if not stopped and any(step.is_work for step in steps):
+            database = _Database(
+                alias, plan, run, terms, planning=planning, waits=waits, on_progress=on_progress
+            )
+            stopped, busy = _carried_out(database, steps)
+            results.extend(database.results)
+            warnings.extend(database.warnings)
+        reached = {one.step.uri_in_place for one in results}
         results.extend(_without_work(one) for one in steps if one.uri_in_place not in reached)
-        warnings.extend(database.warnings)
     return RunReport(
         run=run.id,
         verb=run.verb,
@@ -77,6 +67,20 @@ def apply(
         busy=busy,
         warnings=tuple(warnings),
     )
+
+
+def _carried_out(database: _Database, steps: Sequence[Step]) -> tuple[str, bool]:
+    """Carry out the steps of one database; return why it ended early, if it did, and `busy`."""
+    try:
+        database.carry_out(steps)
+    except Stopped as end:
+        return str(end), end.busy
+    except TriggerOpsError as error:
+        return str(error), isinstance(error, Busy | DatabaseUnreadable)
+    except DATABASE_ERRORS as error:
+        ended = ended_by(error, role=database.role, connection=database.connection)
+        return str(ended), ended.busy
+    return "", False
 
 
 def _without_work(step: Step) -> StepResult:
@@ -94,23 +98,24 @@ class _Database:
         plan: Plan,
         run: Run,
         terms: Terms,
+        *,
         planning: Planning,
+        waits: Waits,
         on_progress: OnProgress | None,
     ) -> None:
         self.alias, self.plan, self.run = alias, plan, run
-        self.terms, self.planning = terms, planning
+        self.terms, self.planning, self.waits = terms, planning, waits
         self.on_progress = on_progress
         self.connection = connections[alias]
-        self.waits = Waits(terms.lock_budget)
+        self.role = plan.role_on(alias)
         self.results: list[StepResult] = []
         self.warnings: list[str] = []
-        self.place: Workplace | None = None
 
     def carry_out(self, steps: Sequence[Step]) -> None:
         """Carry out every step of this database; ``results`` says what has become of each.
 
         Raises:
-            Stopped, Refused, Busy: when it cannot go on.
+            Stopped, TriggerOpsError, DatabaseError: when it cannot go on.
         """
         with without_injection(self.connection):
             self._refuse_broken_transaction()
@@ -140,7 +145,7 @@ class _Database:
             run=self.run,
             terms=self.terms,
             planning=self.planning,
-            role=self.plan.role_on(self.alias),
+            role=self.role,
             home=home,
             announced=home is not None and not inside,
             holds=HOLDS,
@@ -163,11 +168,13 @@ class _Database:
         asked = " ".join(self.plan.request.selectors or self.plan.request.named) or "everything"
         outcome, detail = "failed", ""
         try:
-            write_started(self.alias, home, self.run, detail=f"{asked}: {work} to change")
+            with briefly(self.connection):
+                write_started(self.alias, home, self.run, detail=f"{asked}: {work} to change")
         except DATABASE_ERRORS as error:
             sentence = sentence_of(error, role=place.role)
-            raise Refused(
-                f"The ledger cannot be written, so nothing was changed: {sentence}."
+            raise Stopped(
+                f"The ledger cannot be written, so nothing was changed: {sentence}.",
+                busy=meaning_of(error, self.connection) in (Meaning.AGAIN, Meaning.LOST),
             ) from error
         try:
             if place.announced:
@@ -192,12 +199,14 @@ class _Database:
 
     def _finish(self, place: Workplace, home: str, outcome: str, detail: str) -> None:
         """Record the end and take the announcement back, as far as the connection allows."""
+        raw = self.connection.connection
+        if place.announced and raw is not None and raw.closed:
+            self.connection.close()
         try:
-            if place.announced:
-                if self.connection.connection is not None and self.connection.connection.closed:
-                    self.connection.close()
-                withdraw(self.alias, home, self.run.id)
-            write_finished(self.alias, home, self.run, outcome=outcome, detail=detail)
+            with briefly(self.connection):
+                if place.announced:
+                    withdraw(self.alias, home, self.run.id)
+                write_finished(self.alias, home, self.run, outcome=outcome, detail=detail)
         except DATABASE_ERRORS as error:
             sentence = sentence_of(error, role=place.role)
             self.warnings.append(f"The end of this run could not be recorded: {sentence}.")
@@ -224,28 +233,25 @@ class _Database:
         return self.planning.database(self.alias)
 
     def _tables(self, place: Workplace, steps: Sequence[Step]) -> None:
-        """Carry out table by table; what is not reached when it ends early is skipped."""
+        """Carry out table by table, functions that belong to none first."""
         groups = [
             list(group)
             for _, group in itertools.groupby(
                 sorted(steps, key=lambda step: (step.schema or "", step.table or "")),
-                key=lambda step: step.table_oid,
+                key=lambda step: (step.table_oid, step.table),
             )
         ]
-        groups.sort(key=lambda group: group[0].table_oid is not None)
-        working = [group for group in groups if any(step.is_work for step in group)]
+        groups.sort(key=lambda group: group[0].table is not None)
+        working = []
         for group in groups:
-            if not any(step.is_work for step in group):
+            if any(step.is_work for step in group):
+                working.append(group)
+            else:
                 self.results.extend(map(_without_work, group))
         for number, group in enumerate(working):
             if self.on_progress is not None:
                 self.on_progress(number, len(working), group[0].table or "functions")
-            try:
-                self.results.extend(self._table(place, group))
-            except (Stopped, TriggerOpsError):
-                for rest in working[number:]:
-                    self.results.extend(map(_without_work, rest))
-                raise
+            self.results.extend(self._table(place, group))
         if self.on_progress is not None:
             self.on_progress(len(working), len(working), "")
 
@@ -256,13 +262,10 @@ class _Database:
         while True:
             started = time.monotonic()
             try:
-                return attempt(place, steps, separately=separately)
+                patience = self.waits.patience(self.terms.lock_timeout)
+                return attempt(place, steps, patience=patience, separately=separately)
             except AnnouncementLost:
-                raise Stopped(
-                    "Another run took over from this one while it was away: run the same command "
-                    "again.",
-                    busy=True,
-                ) from None
+                raise Stopped(TAKEN_OVER, busy=True) from None
             except NotKept:
                 separately = True
             except DATABASE_ERRORS as error:
@@ -273,43 +276,23 @@ class _Database:
                 elif meaning is Meaning.FAILED and not separately:
                     separately = True
                 else:
-                    self._stop(place, steps, error, meaning)
+                    if meaning is Meaning.LOST:
+                        self.results += [
+                            StepResult(step=step, result=Result.SKIPPED, reason=NOT_KNOWN)
+                            for step in steps
+                        ]
+                    at = steps[0].table or "a function"
+                    raise ended_by(
+                        error, role=self.role, connection=self.connection, at=at
+                    ) from error
 
     def _wait(self, place: Workplace, steps: Sequence[Step], error: BaseException) -> None:
-        if self.waits.pause():
-            return
-        blockers = self._blockers(steps)
-        what = f"the lock on {steps[0].table}" if steps[0].table else "its turn"
-        who = f" It is held by {blockers}." if blockers else ""
-        raise Stopped(
-            f"Gave up waiting for {what} after {self.waits.tries} tries in "
-            f"{self.waits.spent:.1f} s ({sentence_of(error, role=place.role)}).{who} Run the same "
-            "command again, with a longer --lock-budget if need be.",
-            busy=True,
-        ) from error
-
-    def _blockers(self, steps: Sequence[Step]) -> str:
-        exclusive = any(
-            one.lock is Lock.ACCESS_EXCLUSIVE for step in steps for one in step.statements
-        )
-        with contextlib.suppress(*DATABASE_ERRORS), self._cursor() as cursor:
-            found = read_blockers(cursor, steps[0].table_oid or 0, key=KEY, exclusive=exclusive)
-            return "; ".join(map(str, found[:5]))
-        return ""
-
-    @contextlib.contextmanager
-    def _cursor(self) -> Iterator[object]:
-        with self.connection.cursor() as cursor:
-            yield cursor
-
-    def _stop(
-        self, place: Workplace, steps: Sequence[Step], error: BaseException, meaning: Meaning
-    ) -> None:
-        sentence = sentence_of(error, role=place.role)
-        if meaning is Meaning.LOST:
-            raise Stopped(
-                f'The connection to "{self.alias}" was lost at {steps[0].table or "a function"}, '
-                f"which is as it was or as it should be ({sentence}). Run the same command again.",
-                busy=True,
-            ) from error
-        raise Stopped(f"{sentence}.", busy=False) from error
+        """Pause before another try; the announcement must not expire meanwhile."""
+        if not self.waits.pause():
+            raise gave_up(place, steps, error, self.waits) from error
+        if place.announced and place.home is not None:
+            composed = renewal(place.home, self.run.id, place.holds)
+            with briefly(self.connection):
+                renewed = own_tables.write(self.alias, composed)
+            if not renewed:
+                raise Stopped(TAKEN_OVER, busy=True) from error

@@ -13,29 +13,29 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import is_psycopg3, sql
 
-from trigger_ops.applier import Planning, StepResult, Terms
+from trigger_ops.applier import StepResult
+from trigger_ops.applier.current import current_steps
 from trigger_ops.applier.refusals import DATABASE_ERRORS, Meaning, meaning_of, sentence_of
+from trigger_ops.applier.workplaces import KEY, Workplace
 from trigger_ops.catalog.conditions import condition_text
+from trigger_ops.catalog.reading import sqlstate
 from trigger_ops.catalog.transactions import in_transaction
-from trigger_ops.catalog.versions import Left, left_from, read_function_marks, read_marks
+from trigger_ops.catalog.versions import Left, as_marked, left_from
 from trigger_ops.durations import milliseconds
-from trigger_ops.exceptions import StalePlan
-from trigger_ops.ledger.announcements import renewal
-from trigger_ops.ledger.entries import Record, Run, insertion
+from trigger_ops.ledger.announcements import renewal, renewed
+from trigger_ops.ledger.entries import Record, insertion
 from trigger_ops.ledger.leases import ending, opening
 from trigger_ops.planner import Step
-from trigger_ops.registry import IGNORE_FUNCTION
 from trigger_ops.sql import Composable, load
-from trigger_ops.states import Result, Verb
-
-KEY = 0x7472_6967_5F6F_7073
-"""The advisory transaction lock that all applies on a database share: "trig_ops" in ASCII."""
+from trigger_ops.states import Result
 
 SETTINGS = (
     *("lock_timeout", "client_connection_check_interval", "search_path", "TimeZone", "DateStyle"),
     *("IntervalStyle", "extra_float_digits", "bytea_output", "quote_all_identifiers"),
 )
 """What a table's transaction sets for itself, and gives back to a caller's transaction."""
+
+DIVISION_BY_ZERO = "22012"
 
 
 class NotKept(Exception):
@@ -46,44 +46,17 @@ class AnnouncementLost(Exception):
     """Another run took over while this one was away: it must change nothing more."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Workplace:
-    """One database in one run.
-
-    ``home`` is the schema of our own tables, None where they are missing. ``announced`` tells
-    that the run has said so there. ``inside`` tells of a caller's transaction. ``lasts`` is how
-    long a disable lasts; ``holds`` how long an announcement does.
-    """
-
-    alias: str
-    connection: BaseDatabaseWrapper
-    run: Run
-    terms: Terms
-    planning: Planning
-    role: str
-    home: str | None
-    announced: bool
-    holds: dt.timedelta
-    lasts: dt.timedelta | None
-    notices_clients: bool
-
-    @property
-    def inside(self) -> bool:
-        """True inside a transaction of the caller's, which must survive us."""
-        return in_transaction(self.connection)
-
-    def write(self, composed: Composable) -> str:
-        """Write a composed statement down with this connection's quoting."""
-        text: str = composed.as_string(self.connection.connection)
-        return text
-
-
 def attempt(
-    place: Workplace, steps: Sequence[Step], *, separately: bool = False
+    place: Workplace,
+    steps: Sequence[Step],
+    *,
+    patience: dt.timedelta,
+    separately: bool = False,
 ) -> list[StepResult]:
     """Carry out the steps of one table in one transaction, or in a savepoint of the caller's.
 
-    ``separately`` gives each step a savepoint of its own, so that those that fail are known.
+    ``patience`` bounds the wait for each lock. ``separately`` gives each step a savepoint of its
+    own, so that those that fail are known.
 
     Raises:
         DatabaseError: when the table is as it was.
@@ -92,17 +65,64 @@ def attempt(
         NotKept: unless ``separately``, when a change did not bring what it should.
     """
     started = time.monotonic()
+    results = None
+    if steps[0].table_oid is not None and not (separately or in_transaction(place.connection)):
+        results = _at_once(place, steps, patience)
+    if results is None:
+        results = _in_turn(place, steps, patience, separately=separately)
+    ms = round((time.monotonic() - started) * 1000)
+    return [dataclasses.replace(one, ms=ms) for one in results]
+
+
+def _at_once(
+    place: Workplace, steps: Sequence[Step], patience: dt.timedelta
+) -> list[StepResult] | None:
+    """Open, look, act and look again in one message; None if the table is not as planned.
+
+    The look divides by zero unless all is as planned. That ends the message before anything is
+    done, without a round trip to ask.
+    """
+    first = steps[0]
+    as_planned = as_marked(
+        place.connection,
+        first.table_oid or 0,
+        (first.schema or "", first.table or ""),
+        {step.trigger: step.marks for step in steps},
+    )
+    if place.announced and place.home:
+        as_planned += f" AND {place.write(renewed(place.home, place.run.id))}"
+    work = [step for step in steps if step.is_work]
+    lines = [
+        *_opening(place, patience, joins=False),
+        f"SELECT 1 OPERATOR(pg_catalog./) CASE WHEN {as_planned} THEN 1 ELSE 0 END",
+        *_acting(place, work),
+    ]
+    try:
+        with transaction.atomic(using=place.alias), place.connection.cursor() as cursor:
+            cursor.execute(";\n".join(lines))
+            left = left_from(_last_rows(cursor))
+            return [_kept(step, left) for step in steps]
+    except DATABASE_ERRORS as error:
+        if sqlstate(error) != DIVISION_BY_ZERO:
+            raise
+        return None
+
+
+def _in_turn(
+    place: Workplace, steps: Sequence[Step], patience: dt.timedelta, *, separately: bool
+) -> list[StepResult]:
+    """Open, look, plan anew what is not as planned, act, and look again: message by message."""
     with transaction.atomic(using=place.alias), place.connection.cursor() as cursor:
-        before = _settings(cursor) if _joins(place.connection) else {}
-        _open(place, cursor)
-        current = _current(place, cursor, steps)
+        joins = _joins(place.connection)
+        before = _settings(cursor) if joins else {}
+        _open(place, cursor, patience, joins=joins)
+        current = current_steps(place, cursor, steps)
         if separately:
             results = [_one(place, cursor, step) for step in current]
         else:
             results = _all(place, cursor, current)
         _give_back(cursor, before)
-    ms = round((time.monotonic() - started) * 1000)
-    return [dataclasses.replace(one, ms=ms) for one in results]
+    return results
 
 
 def _joins(connection: BaseDatabaseWrapper) -> bool:
@@ -125,20 +145,24 @@ def _give_back(cursor: Any, settings: dict[str, str]) -> None:
         cursor.execute(f"SELECT {calls}", [part for pair in settings.items() for part in pair])
 
 
-def _open(place: Workplace, cursor: Any) -> None:
-    """Set the timeouts, take the lock of applies, and renew the announcement: one message."""
-    interval = "SET LOCAL client_connection_check_interval = '1s'; "
-    message = (
-        f"SET LOCAL lock_timeout = {milliseconds(place.terms.lock_timeout)}; "
-        f"{interval if place.notices_clients else ''}"
-        f"SELECT pg_catalog.pg_advisory_xact_lock({KEY})"
-    )
-    if place.announced and place.home:
-        composed = renewal(place.home, place.run.id, place.holds)
-        message = f"{message}; {place.write(composed)}"
-    cursor.execute(message)
+def _open(place: Workplace, cursor: Any, patience: dt.timedelta, *, joins: bool) -> None:
+    cursor.execute(";\n".join(_opening(place, patience, joins=joins)))
     if not _last_rows(cursor) and place.announced:
         raise AnnouncementLost
+
+
+def _opening(place: Workplace, patience: dt.timedelta, *, joins: bool) -> list[str]:
+    """Set the timeouts, take the lock of applies, and renew the announcement: one message."""
+    # A project may default to REPEATABLE READ, which would look again at what there was before
+    # the wait for the lock. 0 would be no timeout at all.
+    lines = [] if joins else ["SET TRANSACTION ISOLATION LEVEL READ COMMITTED"]
+    lines.append(f"SET LOCAL lock_timeout = {max(1, milliseconds(patience))}")
+    if place.notices_clients:
+        lines.append("SET LOCAL client_connection_check_interval = '1s'")
+    lines.append(f"SELECT pg_catalog.pg_advisory_xact_lock({KEY})")
+    if place.announced and place.home:
+        lines.append(place.write(renewal(place.home, place.run.id, place.holds)))
+    return lines
 
 
 def _last_rows(cursor: Any) -> list[tuple[Any, ...]]:
@@ -146,62 +170,6 @@ def _last_rows(cursor: Any) -> list[tuple[Any, ...]]:
     while is_psycopg3 and cursor.nextset():
         pass
     return list(cursor.fetchall()) if cursor.description else []
-
-
-def _current(place: Workplace, cursor: Any, steps: Sequence[Step]) -> list[Step]:
-    """Return the steps as they are right now: as planned if nothing has changed since."""
-    names = frozenset(step.trigger for step in steps)
-    first = steps[0]
-    if first.table_oid is None:
-        same = all(
-            step.marks
-            == read_function_marks(
-                cursor, step.schema or "", step.trigger, int(step.trigger == IGNORE_FUNCTION)
-            )
-            for step in steps
-        )
-        fresh = None if same else place.planning.functions(place.alias)
-    else:
-        where, marks = read_marks(cursor, first.table_oid, names)
-        same = where == (first.schema, first.table) and all(
-            step.marks == marks.get(step.trigger, ()) for step in steps
-        )
-        fresh = None if same else place.planning.table(place.alias, first.table_oid, names)
-    if fresh is None:
-        return list(steps)
-    return _reconciled(place, steps, fresh)
-
-
-def _reconciled(place: Workplace, planned: Sequence[Step], fresh: Sequence[Step]) -> list[Step]:
-    """Match a fresh plan with the one that was made: what is done is done, what is new is judged."""
-    by_name = {(step.schema, step.trigger): step for step in fresh}
-    current = []
-    for step in planned:
-        now = by_name.get((step.schema, step.trigger))
-        if now is None:
-            now = _without_statements(step, *_GONE[place.run.verb is Verb.PRUNE])
-        elif now.is_work and place.terms.strict and now.statements != step.statements:
-            raise StalePlan(
-                f"{step.uri} has changed since the plan was made: make a new plan and look at it."
-            )
-        elif not step.hazards | place.terms.allowed >= now.hazards:
-            words = ",".join(sorted(now.hazards - step.hazards))
-            why = f"it has changed since it was planned; to go on, add --allow {words}"
-            now = _without_statements(step, Result.FAILED, why)
-        current.append(now)
-    return current
-
-
-_GONE = (
-    (Result.FAILED, "its table was dropped or renamed since it was planned: run this again"),
-    (Result.UNCHANGED, "it is gone already"),
-)
-
-
-def _without_statements(step: Step, result: Result, reason: str) -> Step:
-    return dataclasses.replace(
-        step, result=result, reason=reason, statements=(), opens_lease=None, ends_lease=False
-    )
 
 
 def _all(place: Workplace, cursor: Any, steps: Sequence[Step]) -> list[StepResult]:
@@ -230,7 +198,14 @@ def _one(place: Workplace, cursor: Any, step: Step) -> StepResult:
 
 
 def _send(place: Workplace, cursor: Any, steps: Sequence[Step]) -> dict[str, Left]:
-    """Execute steps, with what they leave in the ledger, and read what they left on the table."""
+    """Execute steps, and return what they left on the table."""
+    cursor.execute(";\n".join(_acting(place, steps)))
+    rows = _last_rows(cursor)
+    return left_from(rows) if steps[0].table_oid is not None else {}
+
+
+def _acting(place: Workplace, steps: Sequence[Step]) -> list[str]:
+    """State what steps do, with what they leave in the ledger, and read what is left of them."""
     lines: list[str] = []
     first = steps[0]
     if first.path is not None:
@@ -243,9 +218,7 @@ def _send(place: Workplace, cursor: Any, steps: Sequence[Step]) -> dict[str, Lef
         parameters = {"table": first.table_oid, "names": [step.trigger for step in steps]}
         compose: Any = place.connection.ops  # Django's stubs do not know compose_sql
         lines += [queries["repin"], compose.compose_sql(queries["installed"], parameters)]
-    cursor.execute(";\n".join(lines))
-    rows = _last_rows(cursor)
-    return left_from(rows) if first.table_oid is not None else {}
+    return lines
 
 
 def _lines(place: Workplace, step: Step) -> list[str]:
@@ -256,10 +229,10 @@ def _lines(place: Workplace, step: Step) -> list[str]:
             record = Record(
                 sql=statement.sql, undo=statement.undo, lock=statement.lock.value, **_about(step)
             )
-            lines.append(place.write(insertion(place.home, place.run, [record])))
+            lines.append(place.write(insertion(place.alias, place.home, place.run, [record])))
     if place.home and step.is_work and not step.statements:
         record = Record(detail=step.reason, **_about(step))
-        lines.append(place.write(insertion(place.home, place.run, [record])))
+        lines.append(place.write(insertion(place.alias, place.home, place.run, [record])))
     if place.home and (step.opens_lease or step.ends_lease):
         lines.append(place.write(_lease(place, place.home, step)))
     return lines

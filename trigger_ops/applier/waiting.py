@@ -25,6 +25,11 @@ class Waits:
         self.spent += seconds
         self.tries += 1
 
+    def patience(self, longest: dt.timedelta) -> dt.timedelta:
+        """Return how long the next try may wait: no longer than the budget, but long enough."""
+        left = max(FIRST, self.budget - self.spent)
+        return min(longest, dt.timedelta(seconds=left))
+
     def pause(self) -> bool:
         """Sleep before another try; False, at once, where the budget is spent.
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from trigger_ops.sql import load
 
@@ -15,20 +18,23 @@ HARMLESS = ("AccessShareLock", "RowShareLock")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Blocker:
-    """A session that holds what a change waits for. ``age`` is its transaction's, in seconds."""
+    """A session that holds what a change waits for.
+
+    ``age`` is its transaction's, in seconds. It and ``state`` are None where this role may not
+    know: that takes membership in the other's role, or in pg_read_all_stats.
+    """
 
     pid: int
     user: str
     application: str
-    state: str
+    state: str | None
     mode: str
-    age: float
+    age: float | None
 
     def __str__(self) -> str:
-        name = f", {self.application}" if self.application else ""
-        return (
-            f"pid {self.pid} ({self.user}{name}, {self.state} for {self.age:.0f} s, {self.mode})"
-        )
+        age = None if self.age is None else f"transaction open for {self.age:.0f} s"
+        parts = (self.user, self.application, self.state, age, self.mode)
+        return f"pid {self.pid} ({', '.join(part for part in parts if part)})"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +46,10 @@ class Left:
     definition: str | None
     uses: tuple[str, ...]
 
+
+_AS_MARKED = """\
+(SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(m.a, m.b, m.c, m.d, m.e, m.f, m.g, m.h) ORDER BY m.d)
+   FROM ({marks}) AS m (a, b, c, d, e, f, g, h)) OPERATOR(pg_catalog.=) %(expected)s::pg_catalog.jsonb"""
 
 Marks = tuple[tuple[int, str, int, str, str], ...]
 
@@ -56,6 +66,29 @@ def read_marks(
         if name is not None:
             found[name].append((mark[0], mark[1], mark[2], mark[3], mark[4]))
     return place, {name: tuple(sorted(marks)) for name, marks in found.items()}
+
+
+def as_marked(
+    connection: BaseDatabaseWrapper,
+    table_oid: int,
+    place: tuple[str, str],
+    marks: Mapping[str, Marks],
+) -> str:
+    """Return a condition in SQL, without parameters: a table and its triggers are as they were.
+
+    ``place`` is the (schema, name) of the table; ``marks`` are those of triggers by name, with ()
+    for one that is not there.
+    """
+    rows = sorted((mark[0], [*place, name, *mark]) for name in marks for mark in marks[name])
+    expected = [row for _, row in rows] or [[*place, None, None, None, None, None, ""]]
+    parameters = {
+        "table": table_oid,
+        "names": sorted(marks),
+        "expected": json.dumps(expected, ensure_ascii=False),
+    }
+    operations: Any = connection.ops  # Django's stubs do not know compose_sql
+    marked = _AS_MARKED.format(marks=load("catalog")["marks"])
+    return str(operations.compose_sql(marked, parameters))
 
 
 def read_function_marks(cursor: Any, schema: str, name: str, arguments: int) -> Marks:
@@ -82,9 +115,9 @@ def read_blockers(cursor: Any, table_oid: int, *, key: int, exclusive: bool) -> 
             pid=pid,
             user=user or "",
             application=application or "",
-            state=state or "unknown",
+            state=state,
             mode=mode,
-            age=age or 0.0,
+            age=age,
         )
         for pid, user, application, state, mode, age in cursor.fetchall()
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from trigger_ops.catalog.migrations import Applied, read_applied
 from trigger_ops.catalog.reading import read_snapshot
@@ -28,8 +28,11 @@ class Question:
 
     ``chosen`` are the triggers asked for, ``everything`` all registered ones (so that the others
     are not taken for orphans), ``tables`` the project's tables as (schema or None, name),
-    ``modes`` the expected enabled mode by URI where it is not ENABLED. ``surroundings`` asks for
-    what lies round the triggers too. Timeouts are milliseconds.
+    ``modes`` the expected enabled mode by URI where it is not ENABLED. ``migrations`` loads what
+    migrations say, None where they say nothing; unless ``history`` asks for it in any case, it is
+    called only where something differs from the code: loading takes longer than most of the rest.
+    ``twice`` looks again at what is suspect. ``surroundings`` asks for what lies round the
+    triggers too. Timeouts are milliseconds.
     """
 
     alias: str
@@ -39,7 +42,9 @@ class Question:
     scope: Scope = dataclasses.field(default_factory=Scope)
     modes: Mapping[str, Enabled] = dataclasses.field(default_factory=dict)
     remembered: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    migrations: MigrationFiles | None = None
+    migrations: Callable[[], MigrationFiles | None] = lambda: None
+    history: bool = True
+    twice: bool = True
     surroundings: bool = False
     orphans: bool = True
     statement_timeout: int = 30_000
@@ -55,7 +60,7 @@ def inspect_database(question: Question) -> InspectedDatabase:
         return _without_reading(question, Status.UNALLOWED, "not postgresql", reason)
     try:
         database = _inspect(question)
-        suspects = any(trigger.is_suspect for trigger in database.triggers)
+        suspects = question.twice and any(trigger.is_suspect for trigger in database.triggers)
         if suspects and not in_transaction(connection):
             again = _inspect(
                 dataclasses.replace(
@@ -131,8 +136,10 @@ def _inspect(question: Question) -> InspectedDatabase:
         known=dict(question.remembered),
     )
     _spell(found, conditions, {})
-    legs = _legs(question, found, server.search_path)
-    _spell(found, conditions, legs)
+    legs: dict[str, History] = {}
+    if question.history or any(_differs(place, conditions) for place in found):
+        legs = _legs(question, found, server.search_path)
+        _spell(found, conditions, legs)
     triggers = [
         inspected
         for place in found
@@ -198,6 +205,13 @@ def _spell(
             return
 
 
+def _differs(place: Place, conditions: CanonicalConditions) -> bool:
+    definition, live = place.registered.definition, place.installed
+    if definition is None or live is None:
+        return False
+    return differing_facets(definition, live, conditions) != (frozenset(), True)
+
+
 def _needs_history(
     definition: Definition, live: CatalogTrigger, conditions: CanonicalConditions, leg: History
 ) -> bool:
@@ -209,7 +223,8 @@ def _needs_history(
 
 def _legs(question: Question, found: Sequence[Place], path: Sequence[str]) -> dict[str, History]:
     """Return what migrations say, by schema; "" stands for every schema without its own record."""
-    if question.migrations is None:
+    migrations = question.migrations()
+    if migrations is None:
         return {}
     own = {place.schema for place in found if place.schema} if question.scope.glob else set()
     applied = read_applied(
@@ -222,7 +237,7 @@ def _legs(question: Question, found: Sequence[Place], path: Sequence[str]) -> di
     records: dict[str, Applied | None] = dict(applied) if question.scope.glob else {}
     records[""] = applied[on_path] if on_path is not None else frozenset()
     return {
-        schema: question.migrations.history(record)
+        schema: migrations.history(record)
         for schema, record in records.items()
         if record is not None
     }

@@ -47,6 +47,10 @@ UPDATE {leases}
    AND expires OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()
 RETURNING 1"""
 
+_RENEWED = """\
+EXISTS (SELECT FROM {leases} AS l WHERE l.run OPERATOR(pg_catalog.=) {run}
+           AND l.expires OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())"""
+
 _READ = """\
 SELECT l.run::pg_catalog.text, l.verb, l.holder, l.pid,
        pg_catalog.timezone('UTC', l.since), pg_catalog.timezone('UTC', l.expires)
@@ -85,6 +89,11 @@ def renewal(home: str, run_id: uuid.UUID, lasts: dt.timedelta) -> Any:
     return sql.SQL(_RENEW).format(
         leases=named(home, RunLease), run=sql.Literal(str(run_id)), lasts=sql.Literal(lasts)
     )
+
+
+def renewed(home: str, run_id: uuid.UUID) -> Any:
+    """Return a condition, without parameters, that holds after a renewal that renewed something."""
+    return sql.SQL(_RENEWED).format(leases=named(home, RunLease), run=sql.Literal(str(run_id)))
 
 
 def withdraw(alias: str, home: str, run_id: uuid.UUID) -> None:

@@ -51,6 +51,14 @@ def named(home: str, model: type[models.Model]) -> Any:
     return sql.Identifier(home, model._meta.db_table)
 
 
+def grant(home: str, role: str) -> Any:
+    """Return the statement that lets a role record what it does, and hold leases."""
+    tables = sql.SQL(", ").join(named(home, model) for model in _TABLES)
+    return sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}").format(
+        tables, sql.Identifier(role)
+    )
+
+
 def read(alias: str, statement: Any) -> list[tuple[Any, ...]]:
     """Return the rows of a statement that reads.
 

@@ -32,6 +32,11 @@ def wants_colour(stream: OutputWrapper, options: Mapping[str, Any]) -> bool:
     )
 
 
+def say(stream: OutputWrapper, text: str, *, ending: str | None = None) -> None:
+    """Write a line in the colours that it has: Django would paint all of stderr red."""
+    stream.write(text, lambda message: message, ending=ending)
+
+
 def write_data(stream: OutputWrapper, text: str) -> None:
     """Write one document and flush it. Nothing is written for no text.
 

@@ -8,7 +8,7 @@ from trigger_ops.catalog.snapshot import CatalogTrigger, OrphanFunction
 from trigger_ops.inspection import InspectedTrigger
 from trigger_ops.planner import Statement, Step
 from trigger_ops.planner.situation import Situation, recreation
-from trigger_ops.planner.spelling import drop_function, drop_trigger, recreate_function
+from trigger_ops.planner.spelling import drop_function, drop_trigger
 from trigger_ops.states import Hazard, Lock, Result, Status, Verdict
 
 
@@ -81,7 +81,7 @@ def _own_function(live: CatalogTrigger, situation: Situation) -> Iterator[Statem
         drop_function(live.function_schema, live.function),
         Lock.NONE,
         "nothing else executes it",
-        recreate_function(live),
+        *situation.function_back(live),
     )
 
 

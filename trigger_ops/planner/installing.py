@@ -6,21 +6,17 @@ from collections.abc import Iterator
 
 from trigger_ops.catalog.snapshot import CatalogTrigger
 from trigger_ops.inspection import InspectedTrigger
-from trigger_ops.inspection.comparison import is_harmless
 from trigger_ops.inspection.ignoring import called_schemas, difference, stock_ignore_body
 from trigger_ops.inspection.orphans import looks_installed
 from trigger_ops.inspection.places import misplaced
 from trigger_ops.planner import Statement, Step
+from trigger_ops.planner.functions import moved_function, own_functions, owner_of_function
 from trigger_ops.planner.situation import Situation, modes_back, recreation
 from trigger_ops.planner.spelling import (
     comment,
-    create_function,
     create_ignore_function,
     create_trigger,
-    drop_function,
     drop_trigger,
-    own_function,
-    recreate_function,
     recreate_ignore_function,
     switch,
 )
@@ -55,7 +51,7 @@ def _create(trigger: InspectedTrigger, definition: Definition, situation: Situat
     if table is None:
         return situation.refused(trigger, "its table is missing: run manage.py migrate first")
     on = (definition.pgid, table.schema, table.name)
-    statements = list(_functions(definition, table.schema, None, situation))
+    statements = list(own_functions(definition, table, None, situation))
     statements += [
         situation.state(
             create_trigger(definition, table.schema, table.name, replace=False),
@@ -65,8 +61,8 @@ def _create(trigger: InspectedTrigger, definition: Definition, situation: Situat
         ),
         situation.state(comment(*on, definition.hash), Lock.NONE, "pgtrigger's hash"),
     ]
-    mode = trigger.expected_mode
-    if mode is not Enabled.ENABLED and table.relkind != "v":
+    mode = trigger.expected_mode if table.relkind != "v" else Enabled.ENABLED
+    if mode is not Enabled.ENABLED:
         statements.append(
             situation.state(
                 switch(*on, mode), Lock.SHARE_ROW_EXCLUSIVE, f"{mode.value} is declared"
@@ -89,16 +85,17 @@ def _change(
         return situation.step(trigger, Result.UNCHANGED, reason=_mode_kept(trigger))
     statements: list[Statement] = []
     if facets & {*FUNCTION, Facet.FUNCTION}:
-        statements += _functions(definition, live.schema, live, situation)
-    if Facet.OWNER in facets and Facet.FUNCTION not in facets:
-        statements.append(_owner(live, situation))
+        statements += own_functions(definition, live, live, situation)
+    elif Facet.OWNER in facets:
+        statements.append(owner_of_function(live, situation))
     drops = False
     if facets - NOT_THE_TRIGGER:
-        drops = live.is_constraint or definition.is_constraint
+        drops = _has_to_be_dropped(live, definition)
         statements += _replaced_trigger(live, definition, situation, facets, drops=drops)
     if drops or Facet.COMMENT in facets:
         statements.append(_stamped(live, definition, situation))
-    statements += _moved_function(live, definition, situation, facets)
+    if Facet.FUNCTION in facets:
+        statements += moved_function(live, definition, situation)
     after = {"status": "INSTALLED", "enabled": live.mode.value, "hash": definition.hash}
     return situation.step(
         trigger, Result.REPLACED, *statements, reason=_words(facets), after=after
@@ -140,6 +137,16 @@ def _words(facets: set[Facet]) -> str:
     return ", ".join(facet.value for facet in Facet if facet in facets)
 
 
+def _has_to_be_dropped(live: CatalogTrigger, definition: Definition) -> bool:
+    """Tell whether PostgreSQL cannot replace one by the other.
+
+    It refuses where either is a constraint trigger; and where a row trigger of a partitioned table
+    becomes a statement trigger, it leaves the clones on the partitions, firing.
+    """
+    left_behind = bool(live.clones) and definition.level != ROW
+    return live.is_constraint or definition.is_constraint or left_behind
+
+
 def _lacks_clones(live: CatalogTrigger, situation: Situation) -> bool:
     """Tell whether a partition of the table has no copy of a row trigger."""
     around = situation.snapshot.surroundings
@@ -150,38 +157,6 @@ def _lacks_clones(live: CatalogTrigger, situation: Situation) -> bool:
         (one.schema, one.name) not in clones
         for one in around.partitions
         if one.table_oid == live.table_oid
-    )
-
-
-def _functions(
-    definition: Definition, schema: str, live: CatalogTrigger | None, situation: Situation
-) -> Iterator[Statement]:
-    """State what creates or replaces the trigger's own function, in its table's schema."""
-    if not definition.executes_own_function:
-        return
-    there = live if live is not None and live.function_schema == schema else None
-    own = there if there is not None and there.function == definition.pgid else None
-    kept = [one for one in own.function_settings if is_harmless(one, own)] if own else []
-    others = situation.others_executing(schema, definition.pgid)
-    undo = recreate_function(own) if own else drop_function(schema, definition.pgid)
-    yield situation.state(
-        create_function(definition, schema, kept),
-        Lock.NONE,
-        "the function is not the code's" if own else "the function is missing",
-        undo,
-        hazards=(Hazard.REPLACES_SHARED_FUNCTION_OF_OTHERS,) if others else (),
-        function=(schema, definition.pgid),
-    )
-
-
-def _owner(live: CatalogTrigger, situation: Situation) -> Statement:
-    function = (live.function_schema, live.function)
-    return situation.state(
-        own_function(*function, live.table_owner),
-        Lock.NONE,
-        "whoever owns the function can replace its body",
-        own_function(*function, live.function_owner),
-        function=function,
     )
 
 
@@ -196,7 +171,6 @@ def _replaced_trigger(
     on = (live.name, live.schema, live.table)
     why = f"{_words(facets - NOT_THE_TRIGGER)} differs"
     if drops:
-        # PostgreSQL cannot replace constraint triggers.
         yield situation.state(drop_trigger(*on), Lock.ACCESS_EXCLUSIVE, why, *recreation(live))
         undo = [drop_trigger(*on)]
     else:
@@ -207,25 +181,9 @@ def _replaced_trigger(
         why,
         *undo,
     )
-    for back in modes_back(live):
+    for back in modes_back(live, also_new=_lacks_clones(live, situation)):
         yield situation.state(
             back, Lock.SHARE_ROW_EXCLUSIVE, f"it is {live.mode.value} and stays so"
-        )
-
-
-def _moved_function(
-    live: CatalogTrigger, definition: Definition, situation: Situation, facets: set[Facet]
-) -> Iterator[Statement]:
-    """State what drops the function that the trigger has just been taken away from."""
-    moved = live.function == definition.pgid and live.function_schema != live.schema
-    if Facet.FUNCTION not in facets or not moved or situation.is_shared(live):
-        return
-    if definition.executes_own_function and live.may_replace_function:
-        yield situation.state(
-            drop_function(live.function_schema, live.function),
-            Lock.NONE,
-            f"it now executes the function in {live.schema}",
-            recreate_function(live),
         )
 
 

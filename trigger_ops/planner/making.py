@@ -69,7 +69,8 @@ def make_plan(
     hazards = hazards_of(steps)
     if request.verb is Verb.PRUNE and not request.named:
         for situation in situations:
-            hazards.update(prune_hazards(situation, steps))
+            for hazard, why in prune_hazards(situation, steps).items():
+                hazards[hazard] = " ".join(filter(None, (hazards.get(hazard), why)))
     servers = tuple(
         _identity(one.alias, one.snapshot) for one in databases if one.snapshot is not None
     )
@@ -89,12 +90,14 @@ def make_plan(
 
 
 def plan_table(situation: Situation, names: frozenset[str], *, table_oid: int) -> list[Step]:
-    """Plan anew what concerns some triggers of one table, as it was just inspected."""
-    return [
-        step
-        for step in _trigger_steps(situation)
-        if step.table_oid == table_oid and step.trigger in names
-    ]
+    """Plan anew what concerns some triggers of one table, as it was just inspected.
+
+    ``names`` are what was planned already, so that orphans among them are to be pruned.
+    """
+    steps = list(_trigger_steps(situation))
+    if situation.request.verb in (Verb.INSTALL, Verb.UNINSTALL):
+        steps += _orphan_steps(situation)
+    return [step for step in steps if step.table_oid == table_oid and step.trigger in names]
 
 
 def plan_functions(situation: Situation) -> list[Step]:
@@ -140,16 +143,25 @@ def _trigger_steps(situation: Situation) -> Iterator[Step]:
 def _side_effect(
     situation: Situation, steps: Sequence[Step], warnings: list[str]
 ) -> Iterator[Step]:
-    """Prune beside an install of everything, unless that would be a hazard."""
-    found = [one for one in (prune(t, situation) for t in situation.database.triggers) if one]
+    """Prune beside an install or uninstall of everything, unless that would be a hazard.
+
+    Whoever uninstalls everything means most of it; but not where the code knows of nothing.
+    """
+    found = _orphan_steps(situation)
     hazards = prune_hazards(situation, [*steps, *found]) if found else {}
-    if hazards and situation.request.verb is Verb.INSTALL:
+    if situation.request.verb is Verb.UNINSTALL:
+        hazards.pop(Hazard.PRUNES_MOST, None)
+    if hazards:
         warnings.extend(
             f"Nothing is pruned: {sentence} Run manage.py pgtrigger prune to decide."
             for sentence in hazards.values()
         )
         return
     yield from found
+
+
+def _orphan_steps(situation: Situation) -> list[Step]:
+    return [one for one in (prune(t, situation) for t in situation.database.triggers) if one]
 
 
 def _elsewhere(database: InspectedDatabase, request: Request) -> Iterator[Step]:

@@ -46,22 +46,21 @@ def _about_table(step: Step, situation: Situation) -> Iterator[str]:
 
 
 def _about_function(schema: str, name: str, situation: Situation) -> Iterator[str]:
+    """PostgreSQL wants CREATE on the schema even of whoever replaces a function of their own."""
     role = situation.snapshot.server.role
     owner, may_replace = _owner_of(schema, name, situation)
-    if owner is None:
-        allowed = [one.may_create for one in situation.tables.values() if one.schema == schema]
-        if allowed and not allowed[0]:
-            yield (
-                f'Role "{role}" may not create functions in schema "{schema}": run '
-                f"GRANT CREATE ON SCHEMA {_written(situation, schema)} TO "
-                f"{_written(situation, role)};"
-            )
-    elif not may_replace:
+    if owner is not None and not may_replace:
         arguments = "(name)" if name == IGNORE_FUNCTION else "()"
         yield (
             f'Function {_written(situation, schema, name)}{arguments} belongs to "{owner}", and '
             f'role "{role}" may not replace it: run ALTER FUNCTION '
             f"{_written(situation, schema, name)}{arguments} OWNER TO "
+            f"{_written(situation, role)};"
+        )
+    if not all(one.may_create for one in situation.tables.values() if one.schema == schema):
+        yield (
+            f'Role "{role}" may not create functions in schema "{schema}": run '
+            f"GRANT CREATE ON SCHEMA {_written(situation, schema)} TO "
             f"{_written(situation, role)};"
         )
 
@@ -81,7 +80,7 @@ def _owner_of(schema: str, name: str, situation: Situation) -> tuple[str | None,
 
 
 def _grant(situation: Situation, owner: str, role: str) -> str:
-    return f"GRANT {_written(situation, owner)} TO {_written(situation, role)};"
+    return f"GRANT {_written(situation, owner)} TO {_written(situation, role)}"
 
 
 def _written(situation: Situation, *names: str) -> str:

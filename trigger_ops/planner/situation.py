@@ -13,7 +13,14 @@ from trigger_ops.inspection.conditions import base_key
 from trigger_ops.inspection.orphans import foreign_triggers
 from trigger_ops.leases import Lease
 from trigger_ops.planner import Marks, Request, Statement, Step
-from trigger_ops.planner.spelling import comment, recreate_trigger, switch
+from trigger_ops.planner.spelling import (
+    comment,
+    own_function,
+    recreate_function,
+    recreate_trigger,
+    switch,
+)
+from trigger_ops.registry.definition import ROW
 from trigger_ops.sql import Composable
 from trigger_ops.states import Enabled, Hazard, Lock, Result, Verb
 
@@ -74,6 +81,13 @@ class Situation:
         """Tell whether another trigger executes the same function."""
         users = self.executing.get((live.function_schema, live.function), ())
         return len(users) > 1
+
+    def function_back(self, live: CatalogTrigger) -> list[Composable]:
+        """Return what brings a live trigger's function back once it is dropped, owner included."""
+        back = [recreate_function(live)]
+        if live.function_owner != self.snapshot.server.role:
+            back.append(own_function(live.function_schema, live.function, live.function_owner))
+        return back
 
     def path_for(self, schema: str) -> tuple[str, ...] | None:
         """Return the search_path that names resolve with, None for the session's own."""
@@ -173,18 +187,22 @@ def state_of(trigger: InspectedTrigger) -> dict[str, str]:
     }
 
 
-def modes_back(live: CatalogTrigger) -> list[Composable]:
+def modes_back(live: CatalogTrigger, *, also_new: bool = False) -> list[Composable]:
     """Return what puts a trigger and its clones back into the modes that they are in.
 
     ``CREATE OR REPLACE TRIGGER`` makes them all ENABLED (measured on PostgreSQL 15 and 18).
+    ``also_new`` gives clones that it adds the mode of the trigger itself.
     """
-    return [
-        switch(live.name, schema, table, Enabled.from_catalog(letter), only=True)
-        for schema, table, letter in (
-            (live.schema, live.table, live.enabled),
-            *((one.schema, one.table, one.enabled) for one in live.clones),
-        )
-        if letter != "O"
+    # What is left of a row trigger on partitions does not come back with a statement trigger.
+    clones = live.clones if live.type_bits & ROW else ()
+    mode = Enabled.from_catalog(live.enabled)
+    here = (live.name, live.schema, live.table)
+    back = [switch(*here, mode, only=not also_new)] if live.enabled != "O" else []
+    usual = live.enabled if also_new else "O"
+    return back + [
+        switch(live.name, one.schema, one.table, Enabled.from_catalog(one.enabled), only=True)
+        for one in clones
+        if one.enabled != usual
     ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from django.db.backends.postgresql.psycopg_any import sql
 
 from trigger_ops.catalog.conditions import clause_of
+from trigger_ops.catalog.reading import split_search_path
 from trigger_ops.catalog.snapshot import CatalogTrigger, IgnoreFunction
 from trigger_ops.inspection.comparison import BUILT_IN
 from trigger_ops.registry import IGNORE_FUNCTION
@@ -108,8 +109,11 @@ def _function(
 def _setting(setting: str) -> Composable:
     name, _, value = setting.partition("=")
     parts = sql.SQL(".").join(sql.Identifier(part) for part in name.split("."))
-    if name == "search_path":  # a list, which proconfig holds as it was written
-        return sql.Composed([sql.SQL(" SET search_path = "), sql.SQL(value or "''")])
+    if name == "search_path":
+        # A list, kept as it was written: whatever it holds, only names come out again.
+        names = split_search_path(value, role="$user") or ("",)
+        listed = sql.SQL(", ").join(map(sql.Literal, names))
+        return sql.Composed([sql.SQL(" SET search_path = "), listed])
     return sql.Composed([sql.SQL(" SET "), parts, sql.SQL(" = "), sql.Literal(value)])
 
 

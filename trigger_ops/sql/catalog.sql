@@ -159,7 +159,7 @@ SELECT p.oid::pg_catalog.int8, p.xmin::pg_catalog.text
 
 -- blockers --
 -- Who holds a lock on a table, or the lock of applies, that stands in the way; no query texts, they may hold data.
-SELECT a.pid, a.usename::pg_catalog.text, a.application_name, a.state, l.mode, pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) a.xact_start)
+SELECT a.pid, coalesce(a.usename::pg_catalog.text, a.backend_type), a.application_name, a.state, l.mode, pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) a.xact_start)
   FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid OPERATOR(pg_catalog.=) l.pid
  WHERE l.granted AND l.pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()
    AND (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()) OPERATOR(pg_catalog.=) l.database

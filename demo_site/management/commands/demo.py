@@ -68,7 +68,7 @@ def greeting(port: int) -> str:
         url=f"http://{HOST}:{port}/",
         user=USER,
         password=PASSWORD,
-        commands="\n".join(f"  {python} {command:<27}{purpose}" for command, purpose in COMMANDS),
+        commands="\n".join(f"  {python} {command:<34}{purpose}" for command, purpose in COMMANDS),
         condition="" if is_embedded() else ", with DATABASE_URL set as here",
     )
 

@@ -23,6 +23,7 @@ from pgtrigger.management.commands.pgtrigger import Command as StockCommand
 from trigger_ops.management.outcomes import Outcome, errors_as_sentences
 from trigger_ops.management.streams import environment_colour
 from trigger_ops.management.subcommands import changes, check, diff, log, ls, plan
+from trigger_ops.management.subcommands.contradictions import refuse_unspeakable
 from trigger_ops.management.subcommands.options import add_general_options
 from trigger_ops.states import ExitCode
 
@@ -90,4 +91,5 @@ class Command(StockCommand):
 
     def _run(self, handle: Callable[..., None], options: Mapping[str, Any]) -> None:
         with errors_as_sentences():
+            refuse_unspeakable(options)
             handle(self, options)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import sys
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
 from trigger_ops import api, conf
 from trigger_ops.applier import RunReport
@@ -16,16 +16,23 @@ from trigger_ops.durations import duration
 from trigger_ops.management.actors import operating_system_actor
 from trigger_ops.management.outcomes import Outcome
 from trigger_ops.management.progress import progress_on
-from trigger_ops.management.streams import wants_colour, write_data
+from trigger_ops.management.streams import say, wants_colour, write_data
+from trigger_ops.management.subcommands.contradictions import (
+    refuse_contradictions,
+    refuse_without_reason,
+)
 from trigger_ops.management.subcommands.options import (
     add_target_options,
     allowed_hazards,
+    read_file,
     request_of,
     write_file,
 )
 from trigger_ops.planner import Plan
 from trigger_ops.planner import files as plan_files
+from trigger_ops.planner.making import refuse_hazards
 from trigger_ops.rendering import plans, runs
+from trigger_ops.rendering.wording import printable
 from trigger_ops.states import ExitCode, Hazard, Verb
 
 SUMMARIES = {
@@ -86,9 +93,9 @@ def handle(command: BaseCommand, options: Mapping[str, Any], verb: Verb) -> None
     Raises:
         Outcome: 4 if it was refused or declined, 5 if it is busy, 6 if it was cut short.
     """
-    _refuse_contradictions(options, verb)
+    refuse_contradictions(options, verb)
     allowed = allowed_hazards(options)
-    if options.get("plan"):
+    if options.get("plan") is not None:
         _finish(command, options, _apply_file(command, options, verb, allowed))
         return
     planned = api.plan(request_of(options, verb))
@@ -97,8 +104,9 @@ def handle(command: BaseCommand, options: Mapping[str, Any], verb: Verb) -> None
         return
     asked = _asks(options) and bool(planned.work)
     if asked:
-        _ask(command, planned)
-    with progress_on(command, options) as on_progress:
+        refuse_hazards(planned, allowed)  # before anybody thinks about an answer
+        _ask(command, options, planned)
+    with _stoppable(), progress_on(command, options) as on_progress:
         report = api.apply(
             planned,
             actor=operating_system_actor(),
@@ -111,54 +119,56 @@ def handle(command: BaseCommand, options: Mapping[str, Any], verb: Verb) -> None
     _finish(command, options, report, planned)
 
 
-def _refuse_contradictions(options: Mapping[str, Any], verb: Verb) -> None:
-    sentence = ""
-    if options.get("plan") and (options.get("dry_run") or options.get("uris")):
-        sentence = "--plan says itself what to do: give no selector and no --dry-run beside it."
-    elif options.get("out") and not options.get("dry_run"):
-        sentence = "--out writes what --dry-run found: give both."
-    elif options.get("lasts") and not (options.get("reason") or "").strip():
-        sentence = "A disable that ends needs a --reason: say why."
-    elif verb is Verb.ENABLE and sum(map(bool, map(options.get, _MODES))) > 1:
-        sentence = "--always, --replica and --expired exclude each other: choose one."
-    if sentence:
-        raise CommandError(sentence, returncode=int(ExitCode.USAGE))
-
-
-_MODES = ("always", "replica", "expired")
-
-
 def _asks(options: Mapping[str, Any]) -> bool:
     """Tell whether a person has to say yes: everything is meant, and a person is there."""
     everything = not options.get("uris") and not options.get("expired")
-    return everything and not options.get("no_input") and sys.stdin.isatty()
+    return everything and not options.get("no_input") and _somebody_is_there()
 
 
-def _ask(command: BaseCommand, planned: Plan) -> None:
-    command.stderr.write(plans.as_text(planned, colour=command.stderr.isatty()))
-    command.stderr.write('Carry this out? Type "yes": ', ending="")
-    command.stderr.flush()
+def _somebody_is_there() -> bool:
+    # A process may be started without stdin (None), or have closed it.
+    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
+
+
+def _ask(command: BaseCommand, options: Mapping[str, Any], planned: Plan) -> None:
     try:
+        say(command.stderr, plans.as_text(planned, colour=wants_colour(command.stderr, options)))
+        say(command.stderr, 'Carry this out? Type "yes": ', ending="")
+        command.stderr.flush()
         answer = input()
-    except (EOFError, KeyboardInterrupt):
+    except (EOFError, KeyboardInterrupt, UnicodeDecodeError):
         answer = ""
+        say(command.stderr, "")
     if answer.strip().lower() != "yes":
         raise Outcome("Declined: nothing was changed.", ExitCode.REFUSED)
 
 
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let Ctrl-C end a run with a sentence: no table is ever left half-done."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Outcome(
+            "Stopped by Ctrl-C: each table is as it was, or as it should be. Run the same "
+            "command again for the rest.",
+            ExitCode.PARTIAL,
+        ) from None
+
+
 def _budget(options: Mapping[str, Any]) -> dt.timedelta:
     given = options.get("lock_budget")
-    return duration(given) if given else conf.apply_lock_budget()
+    return duration(given) if given is not None else conf.apply_lock_budget()
 
 
 def _show(command: BaseCommand, options: Mapping[str, Any], planned: Plan) -> None:
     write_data(command.stdout, plans.as_sql(planned))
-    if options.get("out"):
+    if options.get("out") is not None:
         write_file(options["out"], plan_files.text(planned))
     if options["verbosity"] > 0:
         for sentence in (*planned.warnings, *planned.hazards.values()):
-            command.stderr.write(sentence)
-        command.stderr.write(plans.summary(planned))
+            say(command.stderr, printable(sentence))
+        say(command.stderr, plans.summary(planned))
     if planned.exit_code != ExitCode.CLEAN:
         raise Outcome(" ".join(planned.obstacles), planned.exit_code)
 
@@ -166,14 +176,10 @@ def _show(command: BaseCommand, options: Mapping[str, Any], planned: Plan) -> No
 def _apply_file(
     command: BaseCommand, options: Mapping[str, Any], verb: Verb, allowed: frozenset[Hazard]
 ) -> RunReport:
-    try:
-        written = Path(options["plan"]).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise CommandError(
-            f"The plan file cannot be read: {error}.", returncode=int(ExitCode.USAGE)
-        ) from error
-    file = plan_files.read(written)
-    with progress_on(command, options) as on_progress:
+    file = plan_files.read(read_file(options["plan"], limit=plan_files.LARGEST))
+    if file.request.lasts is not None:
+        refuse_without_reason(options)
+    with _stoppable(), progress_on(command, options) as on_progress:
         return api.apply_file(
             file,
             verb=verb,
@@ -194,11 +200,11 @@ def _finish(
     """Say on stderr what was done, and raise the outcome unless all went well."""
     if options["verbosity"] > 0:
         for sentence in planned.warnings if planned else ():
-            command.stderr.write(f"Warning: {sentence}")
+            say(command.stderr, f"Warning: {printable(sentence)}")
         colour = wants_colour(command.stderr, options)
         text = runs.as_text(report, verbosity=options["verbosity"], colour=colour)
         if text:
-            command.stderr.write(text)
+            say(command.stderr, text)
     if report.exit_code != ExitCode.CLEAN:
         told = options["verbosity"] > 0
         raise Outcome(report.stopped or runs.summary(report), report.exit_code, told=told)

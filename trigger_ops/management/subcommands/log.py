@@ -20,6 +20,7 @@ from trigger_ops.states import ExitCode, Verb
 
 SUMMARY = "Read the ledger: every run and every statement it executed, newest first."
 FORMATS = ("text", "table", "json", "csv")
+LARGEST = 2**31 - 1
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -70,10 +71,12 @@ def _run_of(options: Mapping[str, Any]) -> uuid.UUID | None:
 
 
 def _limit_of(options: Mapping[str, Any]) -> int:
-    limit = int(options["limit"])
-    if limit < 1:
-        raise CommandError("--limit must be at least 1.", returncode=int(ExitCode.USAGE))
-    return limit
+    limit = options["limit"]
+    if not isinstance(limit, int) or limit < 1:
+        raise CommandError(
+            "--limit must be a number, and at least 1.", returncode=int(ExitCode.USAGE)
+        )
+    return min(limit, LARGEST)
 
 
 def _rendered(entries: list[Entry], wanted: str, *, colour: bool, filtered: bool) -> str:

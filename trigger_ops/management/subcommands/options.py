@@ -16,6 +16,7 @@ from trigger_ops.durations import duration
 from trigger_ops.inspection import Scope
 from trigger_ops.management.actors import operating_system_actor
 from trigger_ops.planner import Request
+from trigger_ops.rendering.wording import printable
 from trigger_ops.states import Enabled, ExitCode, Hazard, Verb
 
 _VERBOSITY_HELP = "0 data only, 1 (default) a sentence where something is amiss, 2 and 3 more."
@@ -99,11 +100,13 @@ def request_of(options: Mapping[str, Any], verb: Verb) -> Request:
         named=given if verb is Verb.PRUNE else (),
         scope=scope_of(options),
         mode=mode,
-        lasts=duration(lasts) if lasts else None,
+        lasts=duration(lasts) if lasts is not None else None,
         expired=bool(options.get("expired")),
         functions=bool(options.get("functions")),
         actor=operating_system_actor(),
-        lock_timeout=duration(lock_timeout) if lock_timeout else conf.apply_lock_timeout(),
+        lock_timeout=(
+            duration(lock_timeout) if lock_timeout is not None else conf.apply_lock_timeout()
+        ),
     )
 
 
@@ -121,22 +124,49 @@ def allowed_hazards(options: Mapping[str, Any]) -> frozenset[Hazard]:
     return frozenset(Hazard(one_of(word, tuple(Hazard), option="--allow")) for word in words)
 
 
+def read_file(path: str, *, limit: int) -> str:
+    """Read a file of no more characters than ``limit``; of a larger one, one character more.
+
+    Raises:
+        CommandError: exit code 2, saying why it cannot be read.
+    """
+    try:
+        with Path(path).open(encoding="utf-8", errors="replace") as file:
+            return file.read(limit + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
+        raise CommandError(
+            f"The plan file cannot be read: {printable(str(error))}.",
+            returncode=int(ExitCode.USAGE),
+        ) from error
+
+
 def write_file(path: str, text: str) -> None:
-    """Write a file as a whole, or not at all.
+    """Write a file as a whole, or not at all; what is no file, such as a pipe, is written to.
 
     Raises:
         CommandError: exit code 2, saying why it cannot be written.
     """
     target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        if target.exists() and not target.is_file():
+            target.write_text(text, encoding="utf-8")
+        else:
+            _replace(target.resolve(), text)
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
+        raise CommandError(
+            f"The plan cannot be written: {printable(str(error))}.",
+            returncode=int(ExitCode.USAGE),
+        ) from error
+
+
+def _replace(target: Path, text: str) -> None:
+    partial = target.with_name(f".{target.name[:200]}.{os.getpid()}")
     try:
         partial.write_text(text, encoding="utf-8")
         partial.replace(target)
-    except OSError as error:
+    except OSError:
         partial.unlink(missing_ok=True)
-        raise CommandError(
-            f"The plan cannot be written: {error}.", returncode=int(ExitCode.USAGE)
-        ) from error
+        raise
 
 
 def databases_of(options: Mapping[str, Any]) -> list[str] | None:

@@ -50,7 +50,7 @@ def handle(command: BaseCommand, options: Mapping[str, Any]) -> None:
     planned = api.plan(request_of(options, Verb.INSTALL), asked=bool(options["check"]))
     colour = wants_colour(command.stdout, options)
     write_data(command.stdout, _rendered(planned, wanted, colour=colour))
-    if options.get("out"):
+    if options.get("out") is not None:
         write_file(options["out"], plan_files.text(planned))
     if planned.exit_code == ExitCode.REFUSED:
         raise Outcome(" ".join(planned.obstacles), planned.exit_code, told=wanted == "text")
