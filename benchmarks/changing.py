@@ -58,12 +58,9 @@ def watch(execute, sql, params, many, context):
     result = execute(sql, params, many, context)
     if "CREATE TRIGGER" in str(sql):
         tables.append([started, now()])
-    return result
-def commit(original=connection.commit):
-    original()
-    if tables and len(tables[-1]) == 2:
+    elif sql == "COMMIT" and tables and len(tables[-1]) == 2:
         tables[-1].append(now())
-connection.commit = commit
+    return result
 with contextlib.redirect_stderr(io.StringIO()), connection.execute_wrapper(watch):
     call_command("pgtrigger", "install")
 assert len(tables) == {models} and all(len(times) == 3 for times in tables), tables

@@ -25,7 +25,8 @@ def duration(text: str) -> dt.timedelta:
     Raises:
         BadDuration: saying how to write one.
     """
-    match = _DURATION.match(text.strip())
+    # call_command hands over what it was given: a number has no unit.
+    match = _DURATION.match(str(text).strip())
     if match is None:
         raise BadDuration(f'"{text}" is no duration: write 250ms, 30s, 15m, 2h or 1d.')
     found = int(match[1]) * _UNITS[match[2]]

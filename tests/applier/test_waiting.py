@@ -121,7 +121,7 @@ def test_a_lock_that_never_comes_ends_the_run_and_names_who_has_it(
     user = other.settings_dict["USER"]
     assert f"pid {backend(other)} ({user}, nightly report, idle in transaction" in report.stopped
     assert "transaction open for " in report.stopped
-    assert "Gave up waiting for the lock on past_invoice after " in report.stopped
+    assert "Gave up waiting for the lock on public.past_invoice after " in report.stopped
     assert statuses(INVOICE, PAYROLL) == {INVOICE: "INSTALLED", PAYROLL: "INSTALLED"}
     kinds = [(kind, outcome) for kind, _, outcome in ledger()]
     assert kinds == [("started", ""), ("finished", "stopped")]

@@ -289,6 +289,12 @@ def test_what_is_asked_for_wrongly_changes_nothing(
     assert (schemas_with_the_trigger(), entries()) == before
 
 
+def test_a_number_without_a_unit_from_call_command_is_usage(pgtrigger: Run) -> None:
+    result = pgtrigger("install", lock_timeout=5)
+    assert result.code == 2
+    assert '"5" is no duration' in result.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -158,6 +158,13 @@ def test_a_wrong_value_given_to_call_command_is_usage(
     assert pgtrigger("log", **options).code == 2
 
 
+@pytest.mark.parametrize("option", ["run", "verb", "actor", "since"])
+def test_an_empty_filter_is_usage(option: str, pgtrigger: Runner) -> None:
+    result = pgtrigger("log", **{option: ""})
+    assert (result.code, result.out) == (2, "")
+    assert f"--{option} is empty: say which." in result.err
+
+
 def test_a_database_without_our_tables_has_no_ledger(pgtrigger: Runner) -> None:
     run("ALTER TABLE trigger_ops_ledgerentry RENAME TO hidden")
     result = pgtrigger("log")

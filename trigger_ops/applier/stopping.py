@@ -30,7 +30,7 @@ def gave_up(
 ) -> Stopped:
     """Say how long a table was waited for, and who has it."""
     blockers = _blockers(place, steps)
-    what = f"the lock on {steps[0].table}" if steps[0].table else "its turn"
+    what = f"the lock on {steps[0].schema}.{steps[0].table}" if steps[0].table else "its turn"
     who = f" It is held by {blockers}." if blockers else ""
     return Stopped(
         f"Gave up waiting for {what} after {waits.tries} tries in {waits.spent:.1f} s "

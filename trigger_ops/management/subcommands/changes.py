@@ -197,14 +197,17 @@ def _finish(
     report: RunReport,
     planned: Plan | None = None,
 ) -> None:
-    """Say on stderr what was done, and raise the outcome unless all went well."""
-    if options["verbosity"] > 0:
-        for sentence in planned.warnings if planned else ():
-            say(command.stderr, f"Warning: {printable(sentence)}")
-        colour = wants_colour(command.stderr, options)
-        text = runs.as_text(report, verbosity=options["verbosity"], colour=colour)
-        if text:
-            say(command.stderr, text)
+    """Say on stderr what was done, and raise the outcome unless all went well.
+
+    What went wrong is said at every verbosity: a schedule that runs with ``-v 0`` has to tell.
+    """
+    verbosity = options["verbosity"]
+    if options.get("expired") and not report.changed:
+        verbosity = min(verbosity, 0)  # a schedule that had nothing to end says nothing
+    for sentence in planned.warnings if planned and verbosity > 0 else ():
+        say(command.stderr, f"Warning: {printable(sentence)}")
+    colour = wants_colour(command.stderr, options)
+    if text := runs.as_text(report, verbosity=verbosity, colour=colour):
+        say(command.stderr, text)
     if report.exit_code != ExitCode.CLEAN:
-        told = options["verbosity"] > 0
-        raise Outcome(report.stopped or runs.summary(report), report.exit_code, told=told)
+        raise Outcome(report.stopped or runs.summary(report), report.exit_code, told=True)

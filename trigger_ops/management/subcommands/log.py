@@ -42,6 +42,7 @@ def add_arguments(parser: CommandParser) -> None:
 def handle(command: BaseCommand, options: Mapping[str, Any]) -> None:
     """Print the ledger's entries that were asked for."""
     wanted = one_of(options["format"], FORMATS, option="--format")
+    _refuse_empty(options)
     since = options.get("since")
     verb = options.get("verb")
     every = bool(options.get("all_databases"))
@@ -58,6 +59,13 @@ def handle(command: BaseCommand, options: Mapping[str, Any]) -> None:
     colour = wants_colour(command.stdout, options)
     filtered = any(options.get(name) for name in ("uris", "run", "verb", "actor", "since"))
     write_data(command.stdout, _rendered(entries, wanted, colour=colour, filtered=filtered))
+
+
+def _refuse_empty(options: Mapping[str, Any]) -> None:
+    """Refuse what a script gives for a variable that is not set: it would filter nothing."""
+    for name in ("run", "verb", "actor", "since"):
+        if options.get(name) == "":
+            raise CommandError(f"--{name} is empty: say which.", returncode=int(ExitCode.USAGE))
 
 
 def _run_of(options: Mapping[str, Any]) -> uuid.UUID | None:
