@@ -129,7 +129,7 @@ def test_stand_ins_are_created_in_one_message_a_batch(count: int, messages: int)
 
 
 def _spelled_all(stand_ins: list[StandIn], count: int) -> None:
-    spelled = spell("default", stand_ins, statement_timeout=30_000)
+    spelled = spell("default", stand_ins, statement_timeout=30_000, lock_timeout=2_000)
     assert spelled.failures == {}
     assert spelled.conditions == {str(n): f"((old.id > {n}))" for n in range(count)}
 

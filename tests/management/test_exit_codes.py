@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
 from tests.damage import make_role, run
@@ -76,6 +77,7 @@ def test_a_typo_gets_the_nearest_match(
         (BadSettings("ENABLED is wrong."), 2, "ENABLED is wrong."),
         (DatabaseUnreadable("It is down."), 5, "It is down."),
         (TriggerOpsError("No."), 4, "No."),
+        (ImproperlyConfigured("No pool is installed."), 2, "No pool is installed."),
         (
             ZeroDivisionError("division by zero\nand more"),
             70,

@@ -222,3 +222,21 @@ def test_a_terminal_is_not_painted_red_when_all_is_well(own_site: Site) -> None:
     assert "\x1b[31" not in ended.shown
     plain = on_a_terminal(own_site, "enable", INVOICE, NO_COLOR="1")
     assert "\x1b[3" not in plain.shown.replace("\x1b[?25", "")
+
+
+def test_a_command_commits_where_the_settings_have_autocommit_off(own_site: Site) -> None:
+    for arguments, line in (
+        (("uninstall", "past.Contract"), "uninstall: 1 dropped."),
+        (("install", "past.Contract"), "install: 1 created."),
+        (("disable", "past.Contract", "--for", "1h", "--reason", "a test"), "1 switched."),
+    ):
+        result = own_site.manage("pgtrigger", *arguments, autocommit=False)
+        assert (result.code, result.err.splitlines()[-1][-len(line) :]) == (0, line)
+    listed = own_site.manage("pgtrigger", "ls", "past.Contract")
+    assert listed.out == "INSTALLED DISABLED past.Contract:protect_deletes\n"
+    logged = own_site.manage("pgtrigger", "log", "--format", "json").document
+    assert [one["verb"] for one in logged["entries"] if one["kind"] == "finished"] == [
+        "disable",
+        "install",
+        "uninstall",
+    ]

@@ -245,6 +245,17 @@ def test_a_lock_of_somebody_else_is_waited_for_only_so_long(
 
 
 @pytest.mark.usefixtures("impatient")
+def test_a_lock_on_the_catalogs_is_waited_for_only_so_long_with_nothing_remembered(
+    busy: BaseDatabaseWrapper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(monkeypatch)
+    execute(busy, "LOCK TABLE pg_trigger, pg_class, pg_proc IN EXCLUSIVE MODE")
+    assert_quick_and_never_drift()
+    busy.rollback()
+    assert_clean(check())
+
+
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("uri", [INVOICE, CUSTOMER])
 def test_a_trigger_dropped_and_made_anew_in_an_open_transaction(
     busy: BaseDatabaseWrapper, uri: str

@@ -36,7 +36,7 @@ from trigger_ops.planner.files import PlanFile, refusal
 from trigger_ops.planner.making import make_plan, plan_functions, plan_table, refuse_hazards
 from trigger_ops.planner.situation import Pen, Situation, situation_of
 from trigger_ops.registry.pausing import collector_paused
-from trigger_ops.states import Hazard, Result, Verb
+from trigger_ops.states import Hazard, Result, Status, Verb
 
 LOGGER = logging.getLogger("trigger_ops")
 
@@ -253,8 +253,12 @@ def _inspected(request: Request, aliases: Iterable[str]) -> list[InspectedDataba
 
 
 def _leases(database: InspectedDatabase, request: Request) -> tuple[Lease, ...]:
-    """Return the open leases of a database; none where our tables are missing."""
-    if database.snapshot is None:
+    """Return the open leases of a database; none where our tables are missing.
+
+    An install keeps modes as it finds them, so that it needs none unless something is dropped.
+    """
+    drops = any(one.status is Status.PRUNE for one in database.triggers)
+    if database.snapshot is None or (request.verb is Verb.INSTALL and not drops):
         return ()
     home = own_tables.home(database.alias)
     if home is not None:

@@ -23,8 +23,8 @@ from trigger_ops.exceptions import DatabaseUnreadable
 from trigger_ops.sql import load
 
 BATCH = 400
-FAILS_FOR_ALL = ("25006", "57014")
-"""SQLSTATEs that have nothing to do with one condition: read-only transaction, timeout."""
+FAILS_FOR_ALL = ("25006", "57014", "55P03")
+"""SQLSTATEs that have nothing to do with one condition: read-only transaction, timeouts."""
 
 _PLAIN = re.compile(r"^[\w$.]*$")
 _TOKENS = re.compile(r'"(?:[^"]|"")*"|\'(?:[^\']|\'\')*\'|[()]|[^"\'()]+')
@@ -56,8 +56,18 @@ class Spelled:
     refused: list[str] = dataclasses.field(default_factory=list)
 
 
-def spell(using: str | None, stand_ins: Sequence[StandIn], *, statement_timeout: int) -> Spelled:
-    """Have the server spell out conditions, batch by batch, leaving nothing behind."""
+def spell(
+    using: str | None,
+    stand_ins: Sequence[StandIn],
+    *,
+    statement_timeout: int,
+    lock_timeout: int,
+) -> Spelled:
+    """Have the server spell out conditions, batch by batch, leaving nothing behind.
+
+    Timeouts are milliseconds. Stand-ins lock no table of the user's, but somebody may have locked
+    the catalogs.
+    """
     spelled = Spelled()
     groups: defaultdict[tuple[str, ...], list[StandIn]] = defaultdict(list)
     for stand_in in stand_ins:
@@ -66,7 +76,7 @@ def spell(using: str | None, stand_ins: Sequence[StandIn], *, statement_timeout:
         for start in range(0, len(group), BATCH):
             batch = group[start : start + BATCH]
             try:
-                _spell_batch(using, path, batch, spelled, statement_timeout=statement_timeout)
+                _spell_batch(using, path, batch, spelled, statement_timeout, lock_timeout)
             except DatabaseUnreadable as error:
                 spelled.failures.update({one.key: str(error) for one in batch})
                 spelled.refused.append(str(error))
@@ -78,12 +88,15 @@ def _spell_batch(
     path: tuple[str, ...],
     batch: Sequence[StandIn],
     spelled: Spelled,
-    *,
     statement_timeout: int,
+    lock_timeout: int,
 ) -> None:
     connection = connection_of(using)
     with discarded(connection, read_only=False) as cursor:
-        parameters = {"statement_timeout": str(statement_timeout), "lock_timeout": "0"}
+        parameters = {
+            "statement_timeout": str(statement_timeout),
+            "lock_timeout": str(lock_timeout),
+        }
         pin_settings(cursor, parameters)
         cursor.execute(
             load("catalog")["columns"], {"oids": sorted({one.table_oid for one in batch})}

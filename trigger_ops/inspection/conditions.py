@@ -29,6 +29,7 @@ class CanonicalConditions:
     alias: str
     server: Server
     statement_timeout: int
+    lock_timeout: int
     known: dict[str, str]
     remembered: Mapping[str, str] = dataclasses.field(default_factory=dict)
     minted: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -54,7 +55,12 @@ class CanonicalConditions:
             self.failed_for_all = True
             return False
         stand_ins = [self._stand_in(key, *one) for key, one in wanted.items()]
-        spelled = spell(self.alias, stand_ins, statement_timeout=self.statement_timeout)
+        spelled = spell(
+            self.alias,
+            stand_ins,
+            statement_timeout=self.statement_timeout,
+            lock_timeout=self.lock_timeout,
+        )
         self.failures.update(spelled.failures)
         self.failed_for_all = self.failed_for_all or bool(spelled.refused)
         for key, text in spelled.conditions.items():

@@ -133,6 +133,7 @@ def _inspect(question: Question) -> InspectedDatabase:
         alias=question.alias,
         server=server,
         statement_timeout=question.statement_timeout,
+        lock_timeout=question.lock_timeout,
         known=dict(question.remembered),
     )
     _spell(found, conditions, {})

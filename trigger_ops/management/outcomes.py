@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 from django.db import DatabaseError, InterfaceError
 
@@ -24,7 +25,10 @@ from trigger_ops.states import ExitCode
 
 # insufficient_privilege, read_only_sql_transaction: trying again does not help.
 _REFUSALS = ("42501", "25006")
-_USAGE = (UnknownSelector, UnknownDatabase, UnknownSchema, BadSettings, BadDuration)
+_USAGE = (
+    *(UnknownSelector, UnknownDatabase, UnknownSchema, BadSettings, BadDuration),
+    ImproperlyConfigured,
+)
 
 
 class Outcome(CommandError):

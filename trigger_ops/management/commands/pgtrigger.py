@@ -65,6 +65,7 @@ class Command(StockCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run with the colour options of the environment; leave with the outcome's code."""
         options.update(environment_colour(options, os.environ))
+        options["verbosity"] = int(options["verbosity"])  # call_command takes it as it comes
         if options.get("no_color") and options.get("force_color"):
             raise CommandError(
                 "--no-color and --force-color exclude each other: choose one.",

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import connections
 
 from trigger_ops import api, conf
 from trigger_ops.applier import RunReport
@@ -94,6 +95,7 @@ def handle(command: BaseCommand, options: Mapping[str, Any], verb: Verb) -> None
         Outcome: 4 if it was refused or declined, 5 if it is busy, 6 if it was cut short.
     """
     refuse_contradictions(options, verb)
+    _commit_each_table(command)
     allowed = allowed_hazards(options)
     if options.get("plan") is not None:
         _finish(command, options, _apply_file(command, options, verb, allowed))
@@ -117,6 +119,19 @@ def handle(command: BaseCommand, options: Mapping[str, Any], verb: Verb) -> None
             on_progress=on_progress,
         )
     _finish(command, options, report, planned)
+
+
+def _commit_each_table(command: BaseCommand) -> None:
+    """Switch autocommit on where the settings have it off: nobody would commit after us.
+
+    Under ``call_command`` the transaction is the caller's, and stays so.
+    """
+    if not getattr(command, "_called_from_command_line", False):
+        return
+    for alias in api.postgres_aliases():
+        if not connections[alias].settings_dict["AUTOCOMMIT"]:
+            connections[alias].settings_dict["AUTOCOMMIT"] = True
+            connections[alias].close()
 
 
 def _asks(options: Mapping[str, Any]) -> bool:
