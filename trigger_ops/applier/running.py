@@ -225,7 +225,7 @@ class _Database:
                 raise Busy(
                     f'Another run is changing triggers on "{self.alias}": {other.verb} by '
                     f"{other.holder} (pid {other.pid}) since {other.since:%H:%M:%SZ}, until "
-                    f"{other.expires:%H:%M:%SZ} at least; nothing was changed, try again."
+                    f"{other.expires:%H:%M:%SZ} at least; nothing was changed there, try again."
                 )
         self.waits.relax()
         if not waited or self.terms.strict:

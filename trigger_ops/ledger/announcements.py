@@ -76,7 +76,7 @@ def announce(alias: str, home: str, run: Run, lasts: dt.timedelta) -> Announceme
         if other is not None:
             return other
     raise Busy(
-        f'Other runs keep announcing themselves on "{alias}": nothing was changed, try again.'
+        f'Other runs keep announcing themselves on "{alias}": nothing was changed there, try again.'
     )
 
 

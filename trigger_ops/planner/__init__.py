@@ -7,7 +7,6 @@ import datetime as dt
 from typing import TypeAlias
 
 from trigger_ops.inspection import Scope
-from trigger_ops.leases import Lease
 from trigger_ops.states import Enabled, ExitCode, Hazard, Lock, Result, Verb
 
 Marks: TypeAlias = tuple[tuple[int, str, int, str, str], ...]
@@ -132,7 +131,6 @@ class Plan:
     obstacles: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     hazards: dict[Hazard, str] = dataclasses.field(default_factory=dict)
-    leases: tuple[Lease, ...] = ()
     asked: bool = False
 
     @property

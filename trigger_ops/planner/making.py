@@ -84,7 +84,6 @@ def make_plan(
         obstacles=tuple(dict.fromkeys(obstacles)),
         warnings=tuple(warnings),
         hazards=hazards,
-        leases=tuple(one for found in leases.values() for one in found),
         asked=asked,
     )
 
