@@ -6,12 +6,14 @@ Every key has a typed default in :data:`DEFAULTS`. ``checks`` validates what use
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 
 from django.conf import settings
 
 from trigger_ops.durations import duration
 from trigger_ops.exceptions import BadDuration, BadSettings, nearest
+from trigger_ops.states import Policy
 
 DEFAULTS: dict[str, Any] = {
     # Selector -> "enabled" | "always" | "replica" | "disabled": the mode a trigger should be in.
@@ -29,9 +31,38 @@ DEFAULTS: dict[str, Any] = {
     "APPLY_LOCK_BUDGET": "60s",
     # How long a plan file may be applied.
     "PLAN_LIFETIME": "1d",
+    # Policy of a trigger that no selector of POLICIES names: "open" | "record" | "session" |
+    # "four_eyes"; where several selectors match, the last one counts.
+    "POLICY": "record",
+    "POLICIES": {},
+    # How many people, other than the one who asks, a four_eyes trigger takes.
+    "APPROVALS": 1,
+    # A session: how long it lasts if nothing is said, how long with all extensions, how long it
+    # may go unused, and how long a request waits for approval.
+    "SESSION_DURATION": "15m",
+    "SESSION_LONGEST": "4h",
+    "SESSION_IDLE": "10m",
+    "SESSION_WAITS": "1h",
+    "SESSION_EXTENSIONS": 2,
+    # A session: triggers at most, rows written at most, letters and digits of a reason at least.
+    "SESSION_TRIGGERS": 20,
+    "SESSION_ROWS": 10_000,
+    "SESSION_REASON": 10,
+    # Columns whose name contains a match of this regular expression are recorded as "***".
+    "MASK": "password|token|secret|ssn|card",
+    # Roles that work with the tables but do not own them: they may read evidence and open sessions.
+    "APP_ROLES": [],
 }
 
-DURATIONS = ("APPLY_LOCK_TIMEOUT", "APPLY_LOCK_BUDGET", "PLAN_LIFETIME")
+DURATIONS = (
+    "APPLY_LOCK_TIMEOUT",
+    "APPLY_LOCK_BUDGET",
+    "PLAN_LIFETIME",
+    "SESSION_DURATION",
+    "SESSION_LONGEST",
+    "SESSION_IDLE",
+    "SESSION_WAITS",
+)
 """The keys that hold a duration."""
 
 LONGEST = 2**31 - 1
@@ -152,9 +183,117 @@ def plan_lifetime() -> dt.timedelta:
     return _duration("PLAN_LIFETIME")
 
 
+def session_duration() -> dt.timedelta:
+    """Return how long a session lasts if nothing is said.
+
+    Raises:
+        BadSettings: for what is no duration.
+    """
+    return _duration("SESSION_DURATION")
+
+
+def session_longest() -> dt.timedelta:
+    """Return how long a session may last, extensions included.
+
+    Raises:
+        BadSettings: for what is no duration.
+    """
+    return _duration("SESSION_LONGEST")
+
+
+def session_idle() -> dt.timedelta:
+    """Return how long a session may go unused.
+
+    Raises:
+        BadSettings: for what is no duration.
+    """
+    return _duration("SESSION_IDLE")
+
+
+def session_waits() -> dt.timedelta:
+    """Return how long a request waits for approval.
+
+    Raises:
+        BadSettings: for what is no duration.
+    """
+    return _duration("SESSION_WAITS")
+
+
+def at_least(key: str, least: int) -> int:
+    """Return a setting that is a whole number of at least ``least``.
+
+    Raises:
+        BadSettings: for any other.
+    """
+    value = int(get(key))
+    if not least <= value <= LONGEST:
+        raise BadSettings(f'TRIGGER_OPS["{key}"] must be from {least} to {LONGEST}, not {value}.')
+    return value
+
+
+def default_policy() -> Policy:
+    """Return the policy of triggers that no selector names.
+
+    Raises:
+        BadSettings: for a policy that does not exist.
+    """
+    return _policy("POLICY", get("POLICY"))
+
+
+def declared_policies() -> dict[str, Policy]:
+    """Return the declared policies by selector, in their order.
+
+    Raises:
+        BadSettings: for a selector that is no text, and for a policy that does not exist.
+    """
+    declared_ones = get("POLICIES")
+    for selector in declared_ones:
+        if not isinstance(selector, str):
+            raise BadSettings(
+                f'TRIGGER_OPS["POLICIES"] has the selector {selector!r}, not a text.'
+            )
+    return {
+        selector: _policy(f'POLICIES"]["{selector}', mode)
+        for selector, mode in declared_ones.items()
+    }
+
+
+def mask() -> re.Pattern[str]:
+    """Return the expression that the names of masked columns match; an empty one masks nothing.
+
+    Raises:
+        BadSettings: for what is no regular expression.
+    """
+    try:
+        return re.compile(get("MASK") or r"(?!)", re.IGNORECASE)
+    except re.error as error:
+        raise BadSettings(f'TRIGGER_OPS["MASK"] is no regular expression: {error}.') from error
+
+
+def app_roles() -> tuple[str, ...]:
+    """Return the database roles that may open sessions without owning the tables.
+
+    Raises:
+        BadSettings: for what is no list of names.
+    """
+    roles = get("APP_ROLES")
+    if not all(isinstance(role, str) and role for role in roles):
+        raise BadSettings(f'TRIGGER_OPS["APP_ROLES"] must be a list of role names, not {roles!r}.')
+    return tuple(roles)
+
+
 def prune_on_install() -> bool:
     """Tell whether pgtrigger's setting has an ``install`` of everything prune as well."""
     return bool(getattr(settings, "PGTRIGGER_PRUNE_ON_INSTALL", True))
+
+
+def _policy(key: str, mode: object) -> Policy:
+    try:
+        return Policy(str(mode).lower())
+    except ValueError as error:
+        raise BadSettings(
+            f'TRIGGER_OPS["{key}"] is {mode!r}: it must be one of {", ".join(Policy)}.'
+        ) from error
 
 
 def _duration(key: str) -> dt.timedelta:

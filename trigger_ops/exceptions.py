@@ -45,6 +45,14 @@ class StalePlan(Refused):
     """The plan file is not what would be done now."""
 
 
+class SessionRefused(Refused):
+    """The session cannot be opened, reviewed, extended or ended as was asked."""
+
+
+class SessionOver(Refused):
+    """The session has expired, was revoked or has ended."""
+
+
 class Busy(TriggerOpsError):
     """Nothing was changed: somebody else is at work, and it is safe to try again."""
 

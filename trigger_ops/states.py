@@ -103,6 +103,8 @@ class Verb(enum.StrEnum):
     ENABLE = "enable"
     DISABLE = "disable"
     PRUNE = "prune"
+    GUARD_INSTALL = "guard install"
+    GUARD_REMOVE = "guard remove"
 
 
 class Lock(enum.StrEnum):
@@ -137,3 +139,28 @@ class Result(enum.StrEnum):
     UNCHANGED = "unchanged"
     SKIPPED = "skipped"
     FAILED = "failed"
+
+
+class SessionState(enum.StrEnum):
+    """What has become of a session. All but the first two are final."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    ENDED = "ended"
+    REVOKED = "revoked"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    ABANDONED = "abandoned"
+
+
+class Policy(enum.StrEnum):
+    """What it takes to have a trigger stand aside.
+
+    OPEN is as without us, RECORD (the default) keeps what is done outside a session as
+    unattributed, SESSION refuses it, and FOUR_EYES wants a session that somebody else approved.
+    """
+
+    OPEN = "open"
+    RECORD = "record"
+    SESSION = "session"
+    FOUR_EYES = "four_eyes"

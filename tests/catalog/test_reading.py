@@ -11,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trigger_ops
+from tests.damage import pgid, run
 from trigger_ops.catalog.conditions import condition_text
-from trigger_ops.catalog.reading import split_search_path
+from trigger_ops.catalog.reading import read_snapshot, split_search_path
+from trigger_ops.catalog.snapshot import Extent, Surroundings
+from trigger_ops.registry import project_tables
 from trigger_ops.sql import load
 
 PACKAGE = Path(trigger_ops.__path__[0])
@@ -76,6 +79,34 @@ def test_what_a_condition_depends_on_is_part_of_it() -> None:
     assert condition_text(text, ["operator b", "operator a"], plain=True) == (
         "(true)\nuses operator a\nuses operator b"
     )
+
+
+@pytest.mark.django_db
+def test_what_a_plan_reads_of_the_surroundings_is_what_a_check_reads() -> None:
+    orphan = pgid("past.Receipt:append_only")
+    run("DROP TRIGGER {trigger} ON past_receipt", trigger=orphan)
+    nothing, changeable, everything = (_surroundings(extent) for extent in Extent)
+    assert nothing is None
+    assert everything is not None
+    assert everything.ignore_functions
+    assert everything.partitions
+    assert orphan in [one.name for one in everything.orphan_functions]
+    assert everything.settings
+    assert changeable == Surroundings(
+        ignore_functions=everything.ignore_functions,
+        partitions=everything.partitions,
+        orphan_functions=everything.orphan_functions,
+    )
+
+
+def _surroundings(extent: Extent) -> Surroundings | None:
+    return read_snapshot(
+        "default",
+        tables=[name for _, name in project_tables()],
+        surroundings=extent,
+        statement_timeout=30_000,
+        lock_timeout=2_000,
+    ).surroundings
 
 
 def test_every_named_query_is_used_and_says_what_it_is_for() -> None:

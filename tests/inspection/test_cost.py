@@ -17,8 +17,10 @@ from trigger_ops.catalog.conditions import StandIn, spell
 from trigger_ops.catalog.reading import pin_settings
 from trigger_ops.inspection import Scope
 from trigger_ops.models import CanonicalForm
+from trigger_ops.planner import Plan, Request
 from trigger_ops.registry import project_tables, registered_triggers
 from trigger_ops.sql import load
+from trigger_ops.states import Verb
 
 GROWING = {
     *("pg_trigger", "pg_proc", "pg_class", "pg_namespace", "pg_attribute"),
@@ -73,6 +75,55 @@ def test_all_triggers_are_read_by_one_query_and_more_triggers_by_no_more_stateme
     every = statements(api.survey)
     assert len(every) == len(one)
     assert len([text for text in every if "FROM pg_trigger" in text]) == 1
+
+
+READ_ALWAYS = ["pin_settings", "triggers"]
+
+
+@pytest.mark.usefixtures("all_remembered")
+@pytest.mark.parametrize(
+    ("inspect", "expected"),
+    [
+        (lambda: planned(Verb.INSTALL), [*READ_ALWAYS, "changeable"]),
+        (lambda: planned(Verb.PRUNE), [*READ_ALWAYS, "changeable"]),
+        (lambda: planned(Verb.UNINSTALL), READ_ALWAYS),
+        (lambda: planned(Verb.DISABLE), READ_ALWAYS),
+        (lambda: planned(Verb.ENABLE), READ_ALWAYS),
+        (api.survey, [*READ_ALWAYS, "pin_settings", "migration_tables"]),
+        (
+            lambda: api.check(databases=["default"]),
+            [
+                *(*READ_ALWAYS, "changeable", "surroundings", "session_defaults"),
+                *("pin_settings", "migration_tables"),
+            ],
+        ),
+    ],
+    ids=["install", "prune", "uninstall", "disable", "enable", "ls", "check"],
+)
+def test_no_more_of_the_catalogs_is_read_than_is_needed(
+    inspect: Callable[[], object], expected: list[str]
+) -> None:
+    headers = {name: text.splitlines()[0] for name, text in load("catalog").items()}
+    texts = statements(inspect)
+    assert [name for text in texts for name in headers if headers[name] in text] == expected
+
+
+@pytest.mark.usefixtures("all_remembered")
+def test_an_install_of_all_or_of_one_that_has_nothing_to_do_asks_seven_questions() -> None:
+    """Each is a round trip, and so is what begins and ends the two readings they belong to."""
+    uri = registered_triggers()[0].uri
+    for plan in (lambda: planned(Verb.INSTALL), lambda: planned(Verb.INSTALL, uri)):
+        texts = statements(plan)
+        around = [text for text in texts if '"trigger_ops_reading"' in text]
+        assert (len(around), len(texts) - len(around)) == (6, 7)
+
+
+def planned(verb: Verb, *selectors: str) -> Plan:
+    """Plan on a database where nothing differs from the code."""
+    plan = api.plan(Request(verb=verb, databases=("default",), selectors=selectors))
+    if verb is Verb.INSTALL:
+        assert not [step for step in plan.steps if step.statements]
+    return plan
 
 
 @pytest.mark.usefixtures("all_remembered")
@@ -201,7 +252,7 @@ def test_records_of_many_schemas_are_not_all_locked_at_once(
     assert locked == [2, 2, 1]
 
 
-@pytest.mark.parametrize("query", ["triggers", "surroundings"])
+@pytest.mark.parametrize("query", ["triggers", "changeable", "surroundings"])
 @pytest.mark.django_db
 def test_no_catalog_is_read_again_for_every_row_of_another(query: str) -> None:
     """Without the pinned planner this fails on catalogs that nobody has analyzed."""

@@ -15,6 +15,7 @@ from trigger_ops.api.inspecting import inspect_all, keep, known, remember
 from trigger_ops.applier import OnProgress, RunReport, Terms
 from trigger_ops.applier.running import apply as carry_out
 from trigger_ops.catalog.reading import sqlstate
+from trigger_ops.catalog.snapshot import Extent
 from trigger_ops.catalog.transactions import first_line
 from trigger_ops.exceptions import (
     DatabaseUnreadable,
@@ -241,11 +242,12 @@ def _inspected(request: Request, aliases: Iterable[str]) -> list[InspectedDataba
     prunes = request.verb is Verb.PRUNE or (
         everything and request.verb in (Verb.INSTALL, Verb.UNINSTALL)
     )
+    replaces_or_drops = request.verb in (Verb.INSTALL, Verb.PRUNE)
     return inspect_all(
         request.selectors,
         [known(alias) for alias in aliases],
         request.scope,
-        surroundings=request.verb in (Verb.INSTALL, Verb.PRUNE),
+        surroundings=Extent.CHANGEABLE if replaces_or_drops else Extent.NOTHING,
         orphans=prunes,
         # What migrations say tells which functions were this project's.
         planning=not request.functions,

@@ -13,6 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connectio
 
 from trigger_ops import conf, ledger
 from trigger_ops.catalog.reading import read_schemas
+from trigger_ops.catalog.snapshot import Extent
 from trigger_ops.drift import Listing, Report
 from trigger_ops.drift.finding import find
 from trigger_ops.exceptions import (
@@ -101,7 +102,7 @@ def check(
     """
     started = dt.datetime.now(dt.UTC)
     aliases = [known(alias) for alias in databases or postgres_aliases()]
-    inspected = inspect_all(selectors, aliases, scope, surroundings=True)
+    inspected = inspect_all(selectors, aliases, scope, surroundings=Extent.ALL)
     leases, announcements = _business(inspected)
     findings = find(inspected, leases, announcements)
     if record:
@@ -180,7 +181,7 @@ def inspect_all(
     aliases: Sequence[str],
     scope: Scope,
     *,
-    surroundings: bool = False,
+    surroundings: Extent = Extent.NOTHING,
     orphans: bool | None = None,
     planning: bool = False,
 ) -> list[InspectedDatabase]:

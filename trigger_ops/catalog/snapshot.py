@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 
 from trigger_ops.states import Enabled
+
+
+class Extent(enum.Enum):
+    """How much of what lies round the triggers is read.
+
+    ``CHANGEABLE`` is all that a plan needs, ignore functions, partitions and functions left
+    behind: the rest of :class:`Surroundings` is then empty, whatever there is.
+    """
+
+    NOTHING = enum.auto()
+    CHANGEABLE = enum.auto()
+    ALL = enum.auto()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -223,7 +236,10 @@ class Meddler:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Surroundings:
-    """What lies round the triggers and can switch them off without touching them."""
+    """What lies round the triggers and can switch them off without touching them.
+
+    Only where all of it was read (:class:`Extent`) does an empty field say that there is none.
+    """
 
     settings: tuple[StoredSetting, ...] = ()
     ignore_functions: tuple[IgnoreFunction, ...] = ()

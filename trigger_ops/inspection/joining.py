@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from trigger_ops.catalog.migrations import Applied, read_applied
 from trigger_ops.catalog.reading import read_snapshot
-from trigger_ops.catalog.snapshot import CatalogTrigger, RelatedTable
+from trigger_ops.catalog.snapshot import CatalogTrigger, Extent, RelatedTable
 from trigger_ops.catalog.transactions import connection_of, in_transaction
 from trigger_ops.exceptions import DatabaseUnreadable
 from trigger_ops.inspection import TABLE_MISSING, InspectedDatabase, InspectedTrigger, Scope
@@ -31,8 +31,8 @@ class Question:
     ``modes`` the expected enabled mode by URI where it is not ENABLED. ``migrations`` loads what
     migrations say, None where they say nothing; unless ``history`` asks for it in any case, it is
     called only where something differs from the code: loading takes longer than most of the rest.
-    ``twice`` looks again at what is suspect. ``surroundings`` asks for what lies round the
-    triggers too. Timeouts are milliseconds.
+    ``twice`` looks again at what is suspect. ``surroundings`` says how much of what lies round the
+    triggers is read too. Timeouts are milliseconds.
     """
 
     alias: str
@@ -45,7 +45,7 @@ class Question:
     migrations: Callable[[], MigrationFiles | None] = lambda: None
     history: bool = True
     twice: bool = True
-    surroundings: bool = False
+    surroundings: Extent = Extent.NOTHING
     orphans: bool = True
     statement_timeout: int = 30_000
     lock_timeout: int = 2_000

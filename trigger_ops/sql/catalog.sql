@@ -169,16 +169,9 @@ SELECT a.pid, coalesce(a.usename::pg_catalog.text, a.backend_type), a.applicatio
      OR l.locktype OPERATOR(pg_catalog.=) 'advisory' AND l.classid::pg_catalog.int8 OPERATOR(pg_catalog.=) %(key_high)s AND l.objid::pg_catalog.int8 OPERATOR(pg_catalog.=) %(key_low)s)
  ORDER BY a.xact_start, a.pid
 
--- surroundings --
--- What lies round the triggers and can switch them off: settings, ignore functions, rules, children, look-alikes.
-SELECT 'setting' AS kind, jsonb_build_object(
-         'database', d.datname, 'role', r.rolname, 'setting', s.setting) AS detail
-  FROM (SELECT setdatabase, setrole, unnest(setconfig) AS setting FROM pg_db_role_setting) s
-  LEFT JOIN pg_database d ON d.oid = s.setdatabase LEFT JOIN pg_roles r ON r.oid = s.setrole
- WHERE (s.setdatabase = 0 OR d.datname = current_database())
-   AND lower(split_part(s.setting, '=', 1)) IN ('pgtrigger.ignore', 'session_replication_role', 'search_path', 'plpgsql.check_asserts')
-UNION ALL
-SELECT 'ignore_function', jsonb_build_object(
+-- changeable --
+-- What lies round the triggers and a plan may change or has to know: ignore functions, partitions, functions left behind.
+SELECT 'ignore_function' AS kind, jsonb_build_object(
          'oid', p.oid::bigint, 'schema', n.nspname, 'owner', pg_get_userbyid(p.proowner), 'language', l.lanname, 'body', p.prosrc,
          'arguments', pg_get_function_identity_arguments(p.oid), 'security_definer', p.prosecdef, 'settings', p.proconfig,
          'version', p.xmin::text, 'may_replace', pg_has_role(p.proowner, 'USAGE'), 'returns', p.prorettype::regtype::text, 'has_support', p.prosupport::oid <> 0,
@@ -187,6 +180,29 @@ SELECT 'ignore_function', jsonb_build_object(
                                       WHERE c.relname = ANY (%(tables)s::text[]) AND pg_has_role(p.proowner, c.relowner, 'MEMBER')))
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
  WHERE p.proname = '_pgtrigger_should_ignore' AND n.nspname !~ '^pg_temp_'
+UNION ALL
+SELECT 'partition', jsonb_build_object('table_oid', t.root::bigint, 'schema', n.nspname, 'name', c.relname)
+  FROM (WITH RECURSIVE tree AS (
+            SELECT i.inhparent AS root, i.inhrelid FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent
+             WHERE p.relkind = 'p' AND p.relname = ANY (%(tables)s::text[]) AND NOT i.inhdetachpending
+             UNION SELECT tree.root, i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.inhrelid WHERE NOT i.inhdetachpending)
+        SELECT * FROM tree) t
+  JOIN pg_class c ON c.oid = t.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+UNION ALL
+SELECT 'orphan_function', jsonb_build_object('oid', p.oid::bigint, 'schema', n.nspname, 'name', p.proname, 'version', p.xmin::text,
+         'definition', pg_get_functiondef(p.oid), 'may_replace', pg_has_role(p.proowner, 'USAGE'), 'owner', pg_get_userbyid(p.proowner))
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+ WHERE p.proname ~ '^pgtrigger_.*_[0-9a-f]{5}$' AND p.prorettype = 'trigger'::regtype
+   AND NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgfoid = p.oid)
+
+-- surroundings --
+-- What else lies round the triggers and can switch them off: settings, rules, children, look-alikes; read in one with `changeable`.
+SELECT 'setting' AS kind, jsonb_build_object(
+         'database', d.datname, 'role', r.rolname, 'setting', s.setting) AS detail
+  FROM (SELECT setdatabase, setrole, unnest(setconfig) AS setting FROM pg_db_role_setting) s
+  LEFT JOIN pg_database d ON d.oid = s.setdatabase LEFT JOIN pg_roles r ON r.oid = s.setrole
+ WHERE (s.setdatabase = 0 OR d.datname = current_database())
+   AND lower(split_part(s.setting, '=', 1)) IN ('pgtrigger.ignore', 'session_replication_role', 'search_path', 'plpgsql.check_asserts')
 UNION ALL
 SELECT 'rule', jsonb_build_object(
          'table_oid', w.ev_class::bigint, 'name', w.rulename, 'event', w.ev_type::text, 'instead', w.is_instead)
@@ -206,14 +222,6 @@ SELECT 'above', jsonb_build_object(
          'table_oid', i.inhrelid::bigint, 'schema', n.nspname, 'name', p.relname, 'partitioned', c.relispartition)
   FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace n ON n.oid = p.relnamespace
  WHERE c.relname = ANY (%(tables)s::text[])
-UNION ALL
-SELECT 'partition', jsonb_build_object('table_oid', t.root::bigint, 'schema', n.nspname, 'name', c.relname)
-  FROM (WITH RECURSIVE tree AS (
-            SELECT i.inhparent AS root, i.inhrelid FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhparent
-             WHERE p.relkind = 'p' AND p.relname = ANY (%(tables)s::text[]) AND NOT i.inhdetachpending
-             UNION SELECT tree.root, i.inhrelid FROM tree JOIN pg_inherits i ON i.inhparent = tree.inhrelid WHERE NOT i.inhdetachpending)
-        SELECT * FROM tree) t
-  JOIN pg_class c ON c.oid = t.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 UNION ALL
 SELECT 'operator', jsonb_build_object('schema', n.nspname, 'name', o.oprname, 'left', o.oprleft::regtype::text, 'right', o.oprright::regtype::text)
   FROM pg_operator o JOIN pg_namespace n ON n.oid = o.oprnamespace JOIN pg_type lt ON lt.oid = o.oprleft JOIN pg_type rt ON rt.oid = o.oprright
@@ -263,13 +271,6 @@ SELECT 'former_partition', jsonb_build_object('table_oid', parent.oid::bigint, '
  WHERE parent.relkind = 'p' AND NOT parent.relispartition AND parent.relname = ANY (%(tables)s::text[])
    AND (SELECT array_agg((a.attname, a.atttypid) ORDER BY a.attname) FROM pg_attribute a WHERE a.attrelid = parent.oid AND a.attnum > 0 AND NOT a.attisdropped)
      = (SELECT array_agg((a.attname, a.atttypid) ORDER BY a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
-UNION ALL
-SELECT 'orphan_function', jsonb_build_object('oid', p.oid::bigint, 'schema', n.nspname, 'name', p.proname, 'version', p.xmin::text,
-         'definition', pg_get_functiondef(p.oid), 'may_replace', pg_has_role(p.proowner, 'USAGE'), 'owner', pg_get_userbyid(p.proowner))
-  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
- WHERE p.proname ~ '^pgtrigger_.*_[0-9a-f]{5}$' AND p.prorettype = 'trigger'::regtype
-   AND NOT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgfoid = p.oid)
-
 UNION ALL
 SELECT 'function_setting', jsonb_build_object('oid', p.oid::bigint, 'schema', n.nspname, 'name', p.proname, 'setting', s.setting,
          'arguments', pg_get_function_identity_arguments(p.oid), 'kind', CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END)

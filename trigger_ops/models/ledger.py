@@ -1,35 +1,12 @@
-"""Our own tables."""
+"""What was done to triggers, and what is being done: ledger, leases, canonical forms."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import models
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
-from django.db.models.functions import Now
-from django.db.models.sql.compiler import SQLCompiler
 from django.utils.translation import gettext_lazy as _
 
-
-class TransactionTime(Now):
-    """When the transaction began. Django's ``Now`` is the statement's beginning."""
-
-    def as_postgresql(
-        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
-    ) -> tuple[str, Any]:
-        """Compile for PostgreSQL; elsewhere it is whatever ``Now`` is there."""
-        return self.as_sql(compiler, connection, template="TRANSACTION_TIMESTAMP()", **context)
-
-
-class ClockTime(Now):
-    """What the database's clock says, which moves on inside a transaction."""
-
-    def as_postgresql(
-        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **context: Any
-    ) -> tuple[str, Any]:
-        """Compile for PostgreSQL; elsewhere it is whatever ``Now`` is there."""
-        return self.as_sql(compiler, connection, template="CLOCK_TIMESTAMP()", **context)
+from trigger_ops.models.clocks import ClockTime, TransactionTime
 
 
 class CanonicalForm(models.Model):

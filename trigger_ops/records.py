@@ -1,0 +1,197 @@
+"""What our tables hold about sessions and the guard, as inert data.
+
+Times are of the database's clock, with a zone; transactions are 64-bit numbers that are unique in
+one cluster (``pg_current_xact_id``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from trigger_ops.states import Policy, SessionState
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Actor:
+    """Somebody who asks: ``user:NAME`` with key and e-mail, or ``os:user@host`` without."""
+
+    name: str
+    key: str = ""
+    email: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SessionRequest:
+    """What somebody asks for: everything that the database needs to judge it.
+
+    ``triggers`` are pgids in the order of ``uris``; ``needs`` is how many approvals it takes at
+    least; ``surface`` is where it is used: run, shell, open, code or admin.
+    """
+
+    uris: tuple[str, ...]
+    triggers: tuple[str, ...]
+    reason: str
+    actor: Actor
+    surface: str
+    lasts: dt.timedelta
+    idle: dt.timedelta
+    longest: dt.timedelta
+    waits: dt.timedelta
+    most_rows: int
+    most_extensions: int
+    needs: int = 0
+    ticket: str = ""
+    host: str = ""
+    nonce: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ReviewRecord:
+    """One person's "approve" or "deny"."""
+
+    reviewer: str
+    verdict: str
+    remark: str
+    at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SessionRecord:
+    """One session as it is now: ``state`` is what the database's clock makes of it.
+
+    ``newest`` is when it was last used, None before its first transaction.
+    """
+
+    id: int
+    database: str
+    state: SessionState
+    uris: tuple[str, ...]
+    triggers: tuple[str, ...]
+    reason: str
+    ticket: str
+    surface: str
+    opened_by: str
+    opener_key: str
+    role: str
+    host: str
+    needs: int
+    most_rows: int
+    extensions: int
+    most_extensions: int
+    lasts: dt.timedelta
+    idle: dt.timedelta
+    opened: dt.datetime
+    activated: dt.datetime | None
+    expires: dt.datetime | None
+    ended: dt.datetime | None
+    ended_by: str
+    end_cause: str
+    newest: dt.datetime | None
+    reviews: tuple[ReviewRecord, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class EventRecord:
+    """What happened to a session, or was denied to somebody without one."""
+
+    id: int
+    session: int | None
+    kind: str
+    actor: str
+    at: dt.datetime
+    detail: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class StatementRecord:
+    """One statement of a session, without its parameters. ``error`` is an SQLSTATE, or ""."""
+
+    id: int
+    template: str
+    rows: int | None
+    at: dt.datetime
+    error: str
+    transaction: int | None
+    took_ms: float | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeRecord:
+    """One row that was written while something was ignored. ``session`` None: outside any."""
+
+    id: int
+    session: int | None
+    number: int
+    schema: str
+    table: str
+    op: str
+    old: Mapping[str, Any] | None
+    new: Mapping[str, Any] | None
+    cause: str
+    transaction: int
+    role: str
+    application: str
+    address: str
+    at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class DecisionRecord:
+    """That a trigger stood aside in a transaction. ``session`` None: for nobody's session."""
+
+    transaction: int
+    trigger: str
+    session: int | None
+    role: str
+    at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TransactionRecord:
+    """One committed transaction that entered a session."""
+
+    transaction: int
+    session: int
+    pid: int
+    role: str
+    application: str
+    address: str
+    at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class GuardState:
+    """The guard of a database, as its own tables say: on since ``since``.
+
+    ``home`` is the schema of our tables and functions; ``policies`` are by pgid, where they are
+    not ``policy``, with the URI and the number of approvals.
+    """
+
+    home: str
+    policy: Policy
+    policies: Mapping[str, tuple[str, Policy, int]]
+    ddl: bool
+    since: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Unattributed:
+    """What one transaction did past triggers outside any session, and nobody has acknowledged.
+
+    ``tables`` are ``schema.table``; ``triggers`` those that stood aside; ``rows`` is how many rows
+    are on record, which is 0 where a trigger stood aside too late for them to be seen.
+    """
+
+    transaction: int
+    rows: int
+    tables: tuple[str, ...]
+    triggers: tuple[str, ...]
+    causes: tuple[str, ...]
+    role: str
+    application: str
+    address: str
+    first: dt.datetime
+    last: dt.datetime

@@ -1,0 +1,348 @@
+-- open --
+-- Asks for a session; one that needs nobody's yes is active at once. What is asked for comes as one document.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_open(asked jsonb) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    made {home}.trigger_ops_session;
+BEGIN
+    INSERT INTO {home}.trigger_ops_session
+           (state, uris, triggers, reason, ticket, surface, opener, opener_key, opener_email, host, application,
+            needs, lasts, idle, longest, waits, most_rows, most_extensions, nonce)
+    VALUES ('pending', asked -> 'uris', asked -> 'triggers', asked ->> 'reason', coalesce(asked ->> 'ticket', ''), asked ->> 'surface',
+            asked ->> 'opener', coalesce(asked ->> 'opener_key', ''), coalesce(asked ->> 'opener_email', ''), coalesce(asked ->> 'host', ''),
+            current_setting('application_name'), (asked ->> 'needs')::integer, (asked ->> 'lasts')::interval, (asked ->> 'idle')::interval,
+            (asked ->> 'longest')::interval, (asked ->> 'waits')::interval, (asked ->> 'most_rows')::integer, (asked ->> 'most_extensions')::smallint, asked ->> 'nonce')
+    RETURNING * INTO made;
+    INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor, detail)
+    VALUES (made.id, 'requested', made.opener, jsonb_build_object('needs', made.needs, 'reason', made.reason));
+    IF made.needs = 0 THEN
+        UPDATE {home}.trigger_ops_session SET state = 'active' WHERE id = made.id;
+        INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor) VALUES (made.id, 'activated', made.opener);
+    END IF;
+    RETURN made.id;
+END
+$body$
+
+-- review --
+-- Gives one person's yes or no to a pending session; returns the state that it is in then.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_review(session bigint, reviewer text, reviewer_key text, verdict text, remark text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    reached text;
+BEGIN
+    INSERT INTO {home}.trigger_ops_review (session_id, reviewer, reviewer_key, verdict, remark)
+    VALUES (session, reviewer, reviewer_key, verdict, remark);
+    SELECT s.state INTO reached FROM {home}.trigger_ops_session s WHERE s.id = session;
+    RETURN reached;
+END
+$body$
+
+-- extend --
+-- Moves the end of an active session, never past its longest; returns the new end.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_extend(session bigint, actor text, longer interval) RETURNS timestamptz
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    reached timestamptz;
+BEGIN
+    UPDATE {home}.trigger_ops_session s
+       SET expires = least(s.expires + longer, s.activated + s.longest), extensions = s.extensions + 1
+     WHERE s.id = session
+    RETURNING s.expires INTO reached;
+    INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor, detail)
+    VALUES (session, 'extended', actor, jsonb_build_object('expires', reached));
+    RETURN reached;
+END
+$body$
+
+-- close --
+-- Brings a session into a final state; returns the state that it is in then. One that is over stays as it is.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_close(session bigint, wanted text, actor text, cause text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    one {home}.trigger_ops_session;
+BEGIN
+    SELECT * INTO one FROM {home}.trigger_ops_session s WHERE s.id = session FOR UPDATE;
+    IF NOT FOUND OR one.state NOT IN ('pending', 'active') THEN
+        RETURN one.state;
+    END IF;
+    UPDATE {home}.trigger_ops_session s SET state = wanted, ended_by = actor, end_cause = cause WHERE s.id = session;
+    INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor, detail)
+    VALUES (session, wanted, actor, jsonb_build_object('cause', cause));
+    RETURN wanted;
+END
+$body$
+
+-- tell --
+-- Puts on record what happened to a session, or what was denied to somebody without one.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_tell(session bigint, kind text, actor text, detail jsonb) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+    INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor, detail) VALUES (session, kind, actor, detail)
+$body$
+
+-- record --
+-- Puts the statements of a session on record; those without a transaction belong to this one.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_record(session bigint, statements jsonb) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+    INSERT INTO {home}.trigger_ops_sessionstatement (session_id, transaction, template, digest, rows, took_ms, error, at)
+    SELECT session, coalesce(one.transaction, CASE WHEN one.error = '' THEN pg_current_xact_id()::text::bigint END), one.template,
+           encode(sha256(convert_to(one.template, 'UTF8')), 'hex'), one.rows, one.took_ms, one.error, coalesce(one.at, clock_timestamp())
+      FROM jsonb_to_recordset(statements) AS one (transaction bigint, template text, rows bigint, took_ms double precision, error text, at timestamptz)
+$body$
+
+-- acknowledge --
+-- Says of transactions that wrote past a trigger outside any session that somebody knows; returns how many were new.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_acknowledge(transactions bigint[], actor text, reason text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    written integer;
+BEGIN
+    INSERT INTO {home}.trigger_ops_acknowledgement (transaction, actor, reason)
+    SELECT DISTINCT one, actor, reason FROM unnest(transactions) one;
+    GET DIAGNOSTICS written = ROW_COUNT;
+    RETURN written;
+END
+$body$
+
+-- enter --
+-- Enters sessions ("12,11", innermost first) for the rest of this transaction; returns the timeouts that were set before.
+-- It only selects and inserts, so that it never waits for a revoke. Settings that are local to the transaction outlive
+-- the function, although that has a search_path of its own (PostgreSQL docs, SET).
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_enter(sessions text, joins boolean DEFAULT false, statement text DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    this bigint := pg_current_xact_id()::text::bigint;
+    now_is timestamptz := clock_timestamp();
+    one record;
+    left_over interval;
+    patience interval;
+    before text := concat_ws(' ', current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout'));
+    present interval;
+BEGIN
+    IF joins AND current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO004', MESSAGE = format(
+            'trigger_ops: a session cannot begin inside a %s transaction, which would not see its end: begin the transaction inside the session.',
+            upper(current_setting('transaction_isolation')));
+    END IF;
+    FOR one IN
+        SELECT w.id AS wanted, s.*, (SELECT max(t.at) FROM {home}.trigger_ops_sessiontransaction t WHERE t.session_id = s.id) AS newest
+          FROM unnest(string_to_array(sessions, ',')) WITH ORDINALITY w (id, place)
+          LEFT JOIN {home}.trigger_ops_session s ON s.id::text = w.id
+         ORDER BY w.place
+    LOOP
+        IF one.id IS NULL OR one.state <> 'active' OR one.expires <= now_is THEN
+            RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO002', MESSAGE = format(
+                'trigger_ops: session %s is %s: open another one.', one.wanted,
+                CASE WHEN one.id IS NULL THEN 'unknown' WHEN one.state = 'active' THEN 'expired' ELSE one.state END);
+        END IF;
+        IF coalesce(one.newest, one.activated) + one.idle <= now_is THEN
+            RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO002', MESSAGE = format(
+                'trigger_ops: session %s is expired, for nothing was done in it for %s: open another one.', one.wanted, one.idle);
+        END IF;
+        IF one.role <> session_user THEN
+            RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO003', MESSAGE = format(
+                'trigger_ops: session %s belongs to role "%s", not to "%s": connect as the role that opened it.', one.wanted, one.role, session_user);
+        END IF;
+        INSERT INTO {home}.trigger_ops_sessiontransaction (session_id, transaction, pid, role, application, address)
+        VALUES (one.id, this, pg_backend_pid(), session_user, current_setting('application_name'), coalesce(host(inet_client_addr()), 'local'))
+        ON CONFLICT (transaction, session_id) DO NOTHING;
+        -- Whoever revokes the session finds by this lock which backends are in it.
+        PERFORM pg_advisory_xact_lock_shared((1953656688::bigint << 32) | one.id);
+        left_over := least(left_over, one.expires - now_is);
+        patience := least(patience, one.expires - now_is, one.idle);
+        IF statement IS NOT NULL THEN
+            INSERT INTO {home}.trigger_ops_sessionstatement (session_id, transaction, template, digest, error)
+            VALUES (one.id, this, statement, encode(sha256(convert_to(statement, 'UTF8')), 'hex'), '');
+            statement := NULL;
+        END IF;
+    END LOOP;
+    PERFORM set_config('trigger_ops.session', sessions, true);
+    present := current_setting('statement_timeout')::interval;
+    IF left_over IS NOT NULL AND (present = interval '0' OR present > left_over) THEN
+        PERFORM set_config('statement_timeout', greatest(1, ceil(extract(epoch FROM left_over) * 1000))::bigint::text, true);
+    END IF;
+    present := current_setting('idle_in_transaction_session_timeout')::interval;
+    IF patience IS NOT NULL AND (present = interval '0' OR present > patience) THEN
+        PERFORM set_config('idle_in_transaction_session_timeout', greatest(1, ceil(extract(epoch FROM patience) * 1000))::bigint::text, true);
+    END IF;
+    RETURN before;
+END
+$body$
+
+-- state_machine --
+-- What a session may become: scope and reason never change, final states are final, the database's clock decides.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_state_machine() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    now_is timestamptz := clock_timestamp();
+    votes integer;
+    fault text;
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        NEW.state := 'pending';
+        NEW.opened := now_is;
+        NEW.role := session_user;
+        NEW.extensions := 0;
+        NEW.activated := NULL; NEW.expires := NULL; NEW.ended := NULL; NEW.ended_by := ''; NEW.end_cause := '';
+        NEW.reason := btrim(NEW.reason);
+        fault := CASE
+            WHEN coalesce(jsonb_typeof(NEW.triggers), '') <> 'array' OR jsonb_array_length(NEW.triggers) = 0 THEN 'it names no trigger'
+            WHEN jsonb_array_length(NEW.triggers) <> jsonb_array_length(NEW.uris) THEN 'it does not name each trigger once'
+            WHEN coalesce(NEW.reason, '') = '' THEN 'it gives no reason'
+            WHEN coalesce(btrim(NEW.opener), '') = '' THEN 'nobody opens it'
+            WHEN NEW.lasts <= interval '0' OR NEW.lasts > NEW.longest OR NEW.idle <= interval '0' OR NEW.waits <= interval '0' THEN 'its times do not fit together'
+            WHEN NEW.needs < 0 OR NEW.most_rows < 1 THEN 'its limits are not positive' END;
+        IF fault IS NOT NULL THEN
+            RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO011', MESSAGE = format('trigger_ops: the session cannot be asked for: %s.', fault);
+        END IF;
+        NEW.needs := greatest(NEW.needs, (SELECT max(p.approvals) FROM {home}.trigger_ops_policy p
+                                           WHERE p.mode = 'four_eyes' AND NEW.triggers ? p.trigger));
+        RETURN NEW;
+    END IF;
+    IF OLD.state NOT IN ('pending', 'active') THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO013', MESSAGE = format(
+            'trigger_ops: session %s is %s, which is final: open another one.', OLD.id, OLD.state);
+    END IF;
+    IF (to_jsonb(OLD.*) - ARRAY['state', 'activated', 'expires', 'extensions', 'ended', 'ended_by', 'end_cause'])
+       <> (to_jsonb(NEW.*) - ARRAY['state', 'activated', 'expires', 'extensions', 'ended', 'ended_by', 'end_cause']) THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO013', MESSAGE = format(
+            'trigger_ops: what session %s is for cannot be changed: open another one.', OLD.id);
+    END IF;
+    IF NEW.state = OLD.state THEN
+        IF OLD.state <> 'active' OR OLD.expires <= now_is OR NEW.extensions <> OLD.extensions + 1 OR NEW.extensions > OLD.most_extensions
+           OR NEW.expires <= OLD.expires OR NEW.expires > OLD.activated + OLD.longest OR NEW.activated <> OLD.activated OR NEW.ended IS NOT NULL THEN
+            RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO016', MESSAGE = format(
+                'trigger_ops: session %s cannot be extended: %s; open another one.', OLD.id,
+                CASE WHEN OLD.state <> 'active' THEN 'it is ' || OLD.state WHEN OLD.expires <= now_is THEN 'it is expired'
+                     WHEN OLD.extensions >= OLD.most_extensions THEN format('it may be extended %s times', OLD.most_extensions) ELSE 'it lasts as long as a session may' END);
+        END IF;
+        RETURN NEW;
+    END IF;
+    NEW.extensions := OLD.extensions;
+    IF OLD.state = 'pending' AND NEW.state = 'active' THEN
+        SELECT count(*) FILTER (WHERE r.verdict = 'approve') INTO votes FROM {home}.trigger_ops_review r WHERE r.session_id = OLD.id;
+        IF votes < OLD.needs OR EXISTS (SELECT FROM {home}.trigger_ops_review r WHERE r.session_id = OLD.id AND r.verdict = 'deny')
+           OR now_is >= OLD.opened + OLD.waits THEN
+            RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO015', MESSAGE = format(
+                'trigger_ops: session %s cannot begin: it has %s of %s approvals.', OLD.id, votes, OLD.needs);
+        END IF;
+        NEW.activated := now_is;
+        NEW.expires := now_is + OLD.lasts;
+        RETURN NEW;
+    END IF;
+    IF NOT (CASE NEW.state
+        WHEN 'ended' THEN true
+        WHEN 'revoked' THEN true
+        WHEN 'abandoned' THEN OLD.state = 'active'
+        WHEN 'expired' THEN OLD.state = 'active' OR now_is >= OLD.opened + OLD.waits
+        WHEN 'denied' THEN OLD.state = 'pending'
+                           AND EXISTS (SELECT FROM {home}.trigger_ops_review r WHERE r.session_id = OLD.id AND r.verdict = 'deny')
+        ELSE false END) THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO013', MESSAGE = format(
+            'trigger_ops: session %s cannot go from %s to %s.', OLD.id, OLD.state, NEW.state);
+    END IF;
+    NEW.activated := OLD.activated;
+    NEW.expires := OLD.expires;
+    NEW.ended := now_is;
+    RETURN NEW;
+END
+$body$
+
+-- review_rules --
+-- Nobody reviews their own request or votes twice, and only what is pending can be reviewed. The row lock makes races one by one.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_review_rules() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    one {home}.trigger_ops_session;
+    fault text;
+    code text := 'TO015';
+BEGIN
+    SELECT * INTO one FROM {home}.trigger_ops_session s WHERE s.id = NEW.session_id FOR UPDATE;
+    NEW.reviewer := btrim(NEW.reviewer);
+    NEW.person := lower(NEW.reviewer);
+    NEW.at := clock_timestamp();
+    IF one.id IS NULL THEN
+        fault := 'there is none of that number';
+    ELSIF one.state <> 'pending' THEN
+        fault := format('it is %s', one.state);
+    ELSIF clock_timestamp() >= one.opened + one.waits THEN
+        fault := 'nobody reviewed it in time, and it is expired';
+    ELSIF NEW.verdict NOT IN ('approve', 'deny') OR NEW.reviewer = '' THEN
+        fault := 'a review is somebody''s "approve" or "deny"';
+    ELSIF NEW.person = lower(btrim(one.opener)) OR (NEW.reviewer_key <> '' AND NEW.reviewer_key = one.opener_key) THEN
+        fault := 'nobody reviews their own request';
+        code := 'TO012';
+    ELSIF EXISTS (SELECT FROM {home}.trigger_ops_review r WHERE r.session_id = one.id
+                     AND (r.person = NEW.person OR (r.reviewer_key <> '' AND r.reviewer_key = NEW.reviewer_key))) THEN
+        fault := format('%s has reviewed it already', NEW.reviewer);
+        code := 'TO014';
+    END IF;
+    IF fault IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = code, MESSAGE = format(
+            'trigger_ops: session %s cannot be reviewed: %s.', NEW.session_id, fault);
+    END IF;
+    RETURN NEW;
+END
+$body$
+
+-- review_outcome --
+-- Counts votes: a no ends the request, enough yeses begin the session.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_review_outcome() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    wanted integer;
+    votes integer;
+BEGIN
+    INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor, detail)
+    VALUES (NEW.session_id, CASE NEW.verdict WHEN 'deny' THEN 'denied' ELSE 'approved' END, NEW.reviewer, jsonb_build_object('remark', NEW.remark));
+    IF NEW.verdict = 'deny' THEN
+        UPDATE {home}.trigger_ops_session s SET state = 'denied', ended_by = NEW.reviewer, end_cause = NEW.remark WHERE s.id = NEW.session_id;
+        RETURN NULL;
+    END IF;
+    SELECT s.needs INTO wanted FROM {home}.trigger_ops_session s WHERE s.id = NEW.session_id;
+    SELECT count(*) INTO votes FROM {home}.trigger_ops_review r WHERE r.session_id = NEW.session_id AND r.verdict = 'approve';
+    IF votes >= wanted THEN
+        UPDATE {home}.trigger_ops_session s SET state = 'active' WHERE s.id = NEW.session_id;
+        INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor) VALUES (NEW.session_id, 'activated', NEW.reviewer);
+    END IF;
+    RETURN NULL;
+END
+$body$
+
+-- commit_check --
+-- At COMMIT: what was done in a session that was revoked or expired meanwhile is not kept.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_commit_check() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    one record;
+BEGIN
+    SELECT s.state, s.expires INTO one FROM {home}.trigger_ops_session s WHERE s.id = NEW.session_id;
+    IF one.state = 'ended' OR (one.state = 'active' AND one.expires > clock_timestamp()) THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO005', MESSAGE = format(
+        'trigger_ops: session %s is %s, so that nothing of this transaction is kept: open another one.', NEW.session_id,
+        CASE one.state WHEN 'active' THEN 'expired' ELSE one.state END);
+END
+$body$
+
+-- evidence_guard --
+-- Evidence only grows: rows are added, never changed. TRUNCATE is for an empty table and for Django's test databases.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_evidence_guard() RETURNS trigger
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    is_empty boolean;
+BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        IF starts_with(current_database()::text, 'test_') THEN
+            RETURN NULL;
+        END IF;
+        -- An older snapshot does not see the rows that came after it: there only an empty file counts.
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I.%I)', TG_TABLE_SCHEMA, TG_TABLE_NAME) INTO is_empty;
+        IF is_empty AND (current_setting('transaction_isolation') IN ('read committed', 'read uncommitted') OR pg_relation_size(TG_RELID) = 0) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO013', MESSAGE = format(
+        'trigger_ops: %s on %I.%I is refused, for evidence only grows: leave its rows as they are.', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME);
+END
+$body$
