@@ -65,6 +65,9 @@ DURATIONS = (
 )
 """The keys that hold a duration."""
 
+LEAST = {"APPROVALS": 1, "SESSION_TRIGGERS": 1, "SESSION_ROWS": 1, "SESSION_REASON": 1}
+"""The keys that hold a whole number and may not be 0, with the least that they may be."""
+
 LONGEST = 2**31 - 1
 """The longest timeout that PostgreSQL takes, in milliseconds."""
 
@@ -219,13 +222,13 @@ def session_waits() -> dt.timedelta:
     return _duration("SESSION_WAITS")
 
 
-def at_least(key: str, least: int) -> int:
-    """Return a setting that is a whole number of at least ``least``.
+def number(key: str) -> int:
+    """Return a setting that is a whole number and counts something.
 
     Raises:
-        BadSettings: for any other.
+        BadSettings: for one that is too small or too large.
     """
-    value = int(get(key))
+    value, least = int(get(key)), LEAST.get(key, 0)
     if not least <= value <= LONGEST:
         raise BadSettings(f'TRIGGER_OPS["{key}"] must be from {least} to {LONGEST}, not {value}.')
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -110,10 +111,13 @@ def _surroundings(extent: Extent) -> Surroundings | None:
 
 
 def test_every_named_query_is_used_and_says_what_it_is_for() -> None:
+    """By its name, or because its whole file is put into a database."""
     code = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
     for file in PACKAGE.glob("sql/*.sql"):
         queries = load(file.stem)
         assert queries
+        whole = rf"""expected_functions\(["']{file.stem}["']|load\(["']{file.stem}["']\)\.values"""
+        installed = re.search(whole, code) is not None
         for name, text in queries.items():
             assert text.startswith("-- "), name
-            assert f'["{name}"]' in code, name
+            assert installed or f'["{name}"]' in code, name

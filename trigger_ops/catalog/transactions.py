@@ -9,11 +9,14 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.utils import DatabaseError, InterfaceError
+from django.db.utils import DatabaseError, InterfaceError, OperationalError
 
 from trigger_ops.exceptions import DatabaseUnreadable
 
 _PGTRIGGER_RUNTIME = "pgtrigger.runtime"
+
+RETRIES = 3
+"""How often a rollback to a savepoint is tried again: each try may be cancelled as well."""
 
 
 def connection_of(using: str | None) -> BaseDatabaseWrapper:
@@ -57,8 +60,17 @@ def _in_savepoint(connection: BaseDatabaseWrapper) -> Iterator[Any]:
             yield cursor
         finally:
             if not connection.closed_in_transaction:
-                cursor.execute('ROLLBACK TO SAVEPOINT "trigger_ops_reading"')
+                _roll_back(cursor)
                 cursor.execute('RELEASE SAVEPOINT "trigger_ops_reading"')
+
+
+def _roll_back(cursor: Any) -> None:
+    """Roll back to our savepoint. The reading's own statement_timeout may cancel even that."""
+    for _ in range(RETRIES):
+        with contextlib.suppress(OperationalError):
+            cursor.execute('ROLLBACK TO SAVEPOINT "trigger_ops_reading"')
+            return
+    cursor.execute('ROLLBACK TO SAVEPOINT "trigger_ops_reading"')
 
 
 def _in_own_transaction(connection: BaseDatabaseWrapper, *, read_only: bool) -> Iterator[Any]:

@@ -9,7 +9,7 @@
 | S005 | Error   | (always)    | a value of ``TRIGGER_OPS`` has the wrong type |
 | S006 | Error   | (always)    | ``ENABLED`` declares a mode that does not exist |
 | S007 | Error   | (always)    | ``RECORD_DATABASE`` is not an alias of DATABASES |
-| S008 | Warning | (always)    | a selector in ``ENABLED`` matches no registered trigger |
+| S008 | Warning | (always)    | a selector in ``ENABLED`` or ``POLICIES`` matches no registered trigger |
 | S010 | Warning | models      | a trigger's name that PostgreSQL cannot read without quotes |
 | S011 | Warning | models      | ``$$`` in a trigger's body |
 | S012 | Warning | models      | a condition that begins with "(" and is not enclosed as a whole |
@@ -20,6 +20,9 @@
 | S021 | Warning | database    | serious drift: see ``manage.py pgtrigger check`` |
 | S022 | Warning | database    | a database that could not be read; an Error under trigger_ops |
 | S023 | Error   | (always)    | a duration of ``TRIGGER_OPS`` that is none |
+| S024 | Error   | (always)    | ``POLICY`` or ``POLICIES`` declares a policy that does not exist |
+| S025 | Error   | (always)    | ``MASK`` is no regular expression |
+| S026 | Error   | (always)    | ``SESSION_DURATION`` is longer than ``SESSION_LONGEST`` |
 
 The IDs are preceded by ``trigger_ops.``. Under ``Tags.database`` there are never Errors, because
 ``migrate`` stops at those. Drift itself comes under the tag ``trigger_ops`` with ``--deploy``,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from trigger_ops.durations import duration
 from trigger_ops.exceptions import BadDuration, UnknownSelector, nearest
 from trigger_ops.registry import registered_triggers
 from trigger_ops.registry.selectors import select
+from trigger_ops.states import Policy
 
 
 def check_apps(**_: Any) -> list[checks.CheckMessage]:
@@ -40,7 +42,7 @@ def check_apps(**_: Any) -> list[checks.CheckMessage]:
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
-    """Return S003 to S008 and S023 for what ``settings.TRIGGER_OPS`` says wrongly."""
+    """Return S003 to S008 and S023 to S026 for what ``settings.TRIGGER_OPS`` says wrongly."""
     declared = conf.declared()
     return list(settings_messages(declared))
 
@@ -56,18 +58,44 @@ def settings_messages(declared: object) -> Iterator[checks.CheckMessage]:
         if key not in conf.DEFAULTS:
             message = f'TRIGGER_OPS has no key "{key}": {nearest(str(key), list(conf.DEFAULTS))}'
             yield _setting_error("S004", message, "Correct the key or take it out.")
-        elif wanted := _wrong_type(value, conf.DEFAULTS[key]):
+        elif wanted := _wrong_type(key, value):
             message = f'TRIGGER_OPS["{key}"] is {value!r}, not {wanted}.'
             yield _setting_error("S005", message, f"The default is {conf.DEFAULTS[key]!r}.")
-        elif key in conf.DURATIONS and (sentence := _bad_duration(value)):
-            yield _setting_error("S023", f'TRIGGER_OPS["{key}"]: {sentence}', "Such as 30s.")
-        elif key == "ENABLED":
-            yield from _mode_messages(value)
-        elif key == "RECORD_DATABASE" and value not in connections:
-            message = f'TRIGGER_OPS["{key}"] is "{value}", which is no alias of DATABASES.'
-            yield _setting_error(
-                "S007", message, f"{nearest(value, list(connections))}".capitalize()
-            )
+        else:
+            yield from _value_messages(key, value)
+    yield from _misfits(declared)
+
+
+def _value_messages(key: str, value: Any) -> Iterator[checks.CheckMessage]:
+    """Yield what is wrong with a value of the right type."""
+    if key in conf.DURATIONS and (sentence := _bad_duration(value)):
+        yield _setting_error("S023", f'TRIGGER_OPS["{key}"]: {sentence}', "Such as 30s.")
+    elif key in ("ENABLED", "POLICIES"):
+        yield from _selected_messages(key, value)
+    elif key == "POLICY" and value.lower() not in tuple(Policy):
+        message = f'TRIGGER_OPS["{key}"] is {value!r}, which is no policy.'
+        yield _setting_error("S024", message, f"The policies are: {', '.join(Policy)}.")
+    elif key == "MASK" and (sentence := _bad_expression(value)):
+        message = f'TRIGGER_OPS["{key}"] is no regular expression: {sentence}.'
+        yield _setting_error("S025", message, 'Such as "password|token"; "" masks nothing.')
+    elif key == "RECORD_DATABASE" and value not in connections:
+        message = f'TRIGGER_OPS["{key}"] is "{value}", which is no alias of DATABASES.'
+        yield _setting_error("S007", message, f"{nearest(value, list(connections))}".capitalize())
+
+
+def _misfits(declared: Mapping[str, Any]) -> Iterator[checks.CheckMessage]:
+    """Yield a message where a session that lasts as long as usual would last too long."""
+    keys = ("SESSION_DURATION", "SESSION_LONGEST")
+    values = [declared.get(key, conf.DEFAULTS[key]) for key in keys]
+    if any(_wrong_type(key, value) for key, value in zip(keys, values, strict=True)):
+        return
+    if any(map(_bad_duration, values)) or duration(values[0]) <= duration(values[1]):
+        return
+    yield _setting_error(
+        "S026",
+        f'TRIGGER_OPS["SESSION_DURATION"] is {values[0]}, longer than SESSION_LONGEST, {values[1]}.',
+        "No session could be opened without --for: make one fit the other.",
+    )
 
 
 def _setting_error(code: str, message: str, hint: str) -> checks.Error:
@@ -82,33 +110,51 @@ def _bad_duration(value: str) -> str:
     return ""
 
 
-def _wrong_type(value: object, default: object) -> str:
+def _bad_expression(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        return str(error)
+    return ""
+
+
+def _wrong_type(key: str, value: object) -> str:
     """Return what the value should be, or "" if it is that."""
+    default = conf.DEFAULTS[key]
     if isinstance(default, bool):
         return "" if isinstance(value, bool) else "True or False"
     if isinstance(default, int):
-        fits = type(value) is int and 0 <= value <= conf.LONGEST
-        return "" if fits else f"a whole number from 0 to {conf.LONGEST}"
+        least = conf.LEAST.get(key, 0)
+        fits = type(value) is int and least <= value <= conf.LONGEST
+        return "" if fits else f"a whole number from {least} to {conf.LONGEST}"
     if isinstance(default, dict):
         return "" if isinstance(value, dict) else "a dict"
-    return "" if isinstance(value, str) and value else "a text"
+    if isinstance(default, list):
+        fits = isinstance(value, list) and all(isinstance(one, str) and one for one in value)
+        return "" if fits else "a list of names"
+    may_be_empty = key == "MASK"
+    return "" if isinstance(value, str) and (value or may_be_empty) else "a text"
 
 
-def _mode_messages(modes: Mapping[object, object]) -> Iterator[checks.CheckMessage]:
+def _selected_messages(key: str, chosen: Mapping[object, object]) -> Iterator[checks.CheckMessage]:
     triggers = registered_triggers()
-    for selector, mode in modes.items():
+    words, code, kind = (
+        (conf.MODES, "S006", "mode") if key == "ENABLED" else (tuple(Policy), "S024", "policy")
+    )
+    plural = "policies" if kind == "policy" else "modes"
+    for selector, word in chosen.items():
         if not isinstance(selector, str):
-            message = f'TRIGGER_OPS["ENABLED"] has the selector {selector!r}, not a text.'
+            message = f'TRIGGER_OPS["{key}"] has the selector {selector!r}, not a text.'
             yield _setting_error("S005", message, "Write a selector such as shop.Order:no_del.")
             continue
-        if not isinstance(mode, str) or mode.lower() not in conf.MODES:
-            message = f'TRIGGER_OPS["ENABLED"]["{selector}"] is {mode!r}, which is no mode.'
-            yield _setting_error("S006", message, f"The modes are: {', '.join(conf.MODES)}.")
+        if not isinstance(word, str) or word.lower() not in words:
+            message = f'TRIGGER_OPS["{key}"]["{selector}"] is {word!r}, which is no {kind}.'
+            yield _setting_error(code, message, f"The {plural} are: {', '.join(words)}.")
         try:
             select(triggers, [selector])
         except UnknownSelector as error:
             yield checks.Warning(
-                f'TRIGGER_OPS["ENABLED"]: {error}',
+                f'TRIGGER_OPS["{key}"]: {error}',
                 hint="Correct the selector or take it out.",
                 id="trigger_ops.S008",
             )

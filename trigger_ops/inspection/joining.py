@@ -13,7 +13,14 @@ from trigger_ops.catalog.transactions import connection_of, in_transaction
 from trigger_ops.exceptions import DatabaseUnreadable
 from trigger_ops.inspection import TABLE_MISSING, InspectedDatabase, InspectedTrigger, Scope
 from trigger_ops.inspection.conditions import CanonicalConditions, live_condition
-from trigger_ops.inspection.judging import Judgement, candidates, differing_facets, judge
+from trigger_ops.inspection.judging import (
+    SAME,
+    Comparison,
+    Judgement,
+    candidates,
+    differing_facets,
+    judge,
+)
 from trigger_ops.inspection.orphans import unregistered
 from trigger_ops.inspection.places import Place, places
 from trigger_ops.registry import RegisteredTrigger
@@ -138,14 +145,15 @@ def _inspect(question: Question) -> InspectedDatabase:
     )
     _spell(found, conditions, {})
     legs: dict[str, History] = {}
-    if question.history or any(_differs(place, conditions) for place in found):
+    compared = [_compared(place, conditions) for place in found]
+    if question.history or any(one != SAME for one in compared):
         legs = _legs(question, found, server.search_path)
         _spell(found, conditions, legs)
     triggers = [
         inspected
-        for place in found
+        for place, comparison in zip(found, compared, strict=True)
         if not place.hidden or place.installed is not None
-        for inspected in [_inspected(question, place, conditions, legs)]
+        for inspected in [_inspected(question, place, comparison, conditions, legs)]
         if not place.hidden or inspected.is_suspect
     ]
     if question.orphans:
@@ -206,11 +214,12 @@ def _spell(
             return
 
 
-def _differs(place: Place, conditions: CanonicalConditions) -> bool:
+def _compared(place: Place, conditions: CanonicalConditions) -> Comparison:
+    """Compare a place with the code, once what the code says is spelled out."""
     definition, live = place.registered.definition, place.installed
     if definition is None or live is None:
-        return False
-    return differing_facets(definition, live, conditions) != (frozenset(), True)
+        return SAME
+    return differing_facets(definition, live, conditions)
 
 
 def _needs_history(
@@ -252,12 +261,13 @@ def _leg(legs: Mapping[str, History], place: Place) -> History | None:
 def _inspected(
     question: Question,
     place: Place,
+    compared: Comparison,
     conditions: CanonicalConditions,
     legs: Mapping[str, History],
 ) -> InspectedTrigger:
     registered, live = place.registered, place.installed
     definition = registered.definition
-    judgement = _judgement(question, place, conditions, _leg(legs, place))
+    judgement = _judgement(question, place, compared, conditions, _leg(legs, place))
     facets = set(judgement.facets)
     expected = question.modes.get(registered.uri, Enabled.ENABLED)
     mode = live.mode if live is not None else Enabled.NOT_APPLICABLE
@@ -287,6 +297,7 @@ def _inspected(
 def _judgement(
     question: Question,
     place: Place,
+    compared: Comparison,
     conditions: CanonicalConditions,
     leg: History | None,
 ) -> Judgement:
@@ -311,4 +322,4 @@ def _judgement(
             verdict=Verdict.PENDING if pending else Verdict.MISSING,
             reason=reason,
         )
-    return judge(registered.definition, place.installed, conditions, leg)
+    return judge(registered.definition, place.installed, conditions, leg, compared)

@@ -11,6 +11,11 @@ from trigger_ops.registry.definition import Definition
 from trigger_ops.registry.history import History
 from trigger_ops.states import Facet, Status, Verdict
 
+Comparison = tuple[frozenset[Facet], bool]
+"""The facets that differ, and whether the condition could be verified."""
+
+SAME: Comparison = (frozenset(), True)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
@@ -24,7 +29,7 @@ class Judgement:
 
 def differing_facets(
     definition: Definition, live: CatalogTrigger, conditions: CanonicalConditions
-) -> tuple[frozenset[Facet], bool]:
+) -> Comparison:
     """Return the facets that differ, and whether the condition could be verified."""
     facets = structural_facets(definition, live)
     actual = live_condition(live)
@@ -58,12 +63,14 @@ def judge(
     live: CatalogTrigger,
     conditions: CanonicalConditions,
     leg: History | None,
+    compared: Comparison,
 ) -> Judgement:
     """Judge a trigger that is in the code and in the database.
 
-    ``leg`` is what migrations say; None where they can say nothing about this app.
+    ``leg`` is what migrations say; None where they can say nothing about this app. ``compared``
+    is what :func:`differing_facets` gave for it.
     """
-    facets, verified = differing_facets(definition, live, conditions)
+    facets, verified = compared
     if facets:
         return _judge_difference(definition, live, conditions, leg, facets)
     if not verified:
