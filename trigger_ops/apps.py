@@ -22,16 +22,18 @@ class TriggerOpsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what needs all apps loaded."""
-        # Imported late: the checks need our models.
+        # Imported late: both need our models.
         from trigger_ops import checks
+        from trigger_ops.guard.keeping import keep_gates
 
         checks.register()
+        keep_gates()
         # Without a sender: pgtrigger's own receiver may install triggers for a later app.
         post_migrate.connect(remember_conditions, dispatch_uid="trigger_ops.remember_conditions")
 
 
 def remember_conditions(sender: AppConfig, using: str, **kwargs: Any) -> None:
-    """Remember the conditions of a database that was just migrated, and restore live leases.
+    """Remember the conditions of a database that was just migrated; restore leases and the guard.
 
     Acts once, for the last app that gets the signal. ``flush`` sends it too, but without a plan.
     """
@@ -41,4 +43,5 @@ def remember_conditions(sender: AppConfig, using: str, **kwargs: Any) -> None:
         from trigger_ops import api
 
         api.restore_leases(using)
+        api.restore_guard(using)
         api.remember_database(using)

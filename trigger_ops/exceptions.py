@@ -25,6 +25,10 @@ class UnknownSchema(TriggerOpsError):
     """The database has no such schema."""
 
 
+class UnknownSession(TriggerOpsError):
+    """There is no session of that number."""
+
+
 class BadSettings(TriggerOpsError):
     """The TRIGGER_OPS setting cannot be used as it is."""
 
@@ -51,6 +55,10 @@ class SessionRefused(Refused):
 
 class SessionOver(Refused):
     """The session has expired, was revoked or has ended."""
+
+
+class NotDecorable(TriggerOpsError, TypeError):
+    """A session cannot be put round this function."""
 
 
 class Busy(TriggerOpsError):

@@ -167,7 +167,8 @@ class GuardState:
     """The guard of a database, as its own tables say: on since ``since``.
 
     ``home`` is the schema of our tables and functions; ``policies`` are by pgid, where they are
-    not ``policy``, with the URI and the number of approvals.
+    not ``policy``, with the URI and the number of approvals; ``approvals`` is how many ``policy``
+    takes where it is four_eyes.
     """
 
     home: str
@@ -175,6 +176,7 @@ class GuardState:
     policies: Mapping[str, tuple[str, Policy, int]]
     ddl: bool
     since: dt.datetime
+    approvals: int = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

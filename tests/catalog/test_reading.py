@@ -116,7 +116,7 @@ def test_every_named_query_is_used_and_says_what_it_is_for() -> None:
     for file in PACKAGE.glob("sql/*.sql"):
         queries = load(file.stem)
         assert queries
-        whole = rf"""expected_functions\(["']{file.stem}["']|load\(["']{file.stem}["']\)\.values"""
+        whole = rf"""expected_functions\(["']{file.stem}["']|load\(["']{file.stem}["']\)\.(values|items)"""
         installed = re.search(whole, code) is not None
         for name, text in queries.items():
             assert text.startswith("-- "), name

@@ -9,6 +9,15 @@ from trigger_ops.api.changing import (
     read_log,
     restore_leases,
 )
+from trigger_ops.api.guarding import (
+    acknowledge,
+    ddl_script,
+    guard_status,
+    refuse_ordinary_role,
+    restore_guard,
+    switch_ddl_guard,
+    unattributed,
+)
 from trigger_ops.api.inspecting import (
     check,
     inspect,
@@ -17,17 +26,51 @@ from trigger_ops.api.inspecting import (
     remember_database,
     survey,
 )
+from trigger_ops.api.reviewing import (
+    end_session,
+    extend_session,
+    find_session,
+    list_sessions,
+    open_session,
+    review_session,
+    revoke_session,
+    session_report,
+    session_reports,
+    show_session,
+)
+from trigger_ops.api.sessions import RunningSession, is_trigger_error, refusal_code, session
 
 __all__ = [
+    "RunningSession",
+    "acknowledge",
     "apply",
     "apply_file",
     "check",
+    "ddl_script",
+    "end_session",
+    "extend_session",
+    "find_session",
+    "guard_status",
     "inspect",
+    "is_trigger_error",
+    "list_sessions",
+    "open_session",
     "plan",
     "postgres_aliases",
     "read_log",
+    "refusal_code",
+    "refuse_ordinary_role",
     "remember",
     "remember_database",
+    "restore_guard",
     "restore_leases",
+    "review_session",
+    "revoke_session",
+    "session",
+    "session_report",
+    "session_reports",
+    "show_session",
     "survey",
+    "switch_ddl_guard",
+    "unattributed",
 ]

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from django.db import DatabaseError, InterfaceError, connections
 
 from trigger_ops import conf
+from trigger_ops.api.guard_terms import guard_terms
 from trigger_ops.api.inspecting import inspect_all, keep, known, remember
 from trigger_ops.applier import OnProgress, RunReport, Terms
 from trigger_ops.applier.running import apply as carry_out
@@ -26,7 +27,7 @@ from trigger_ops.exceptions import (
     UnknownSchema,
     UnknownSelector,
 )
-from trigger_ops.inspection import InspectedDatabase
+from trigger_ops.inspection import InspectedDatabase, Scope
 from trigger_ops.inspection.conditions import key_of
 from trigger_ops.leases import Lease
 from trigger_ops.ledger import tables as own_tables
@@ -34,8 +35,14 @@ from trigger_ops.ledger.entries import Author, Entry, Run, read_entries
 from trigger_ops.ledger.leases import read_leases
 from trigger_ops.planner import Plan, Request, Step
 from trigger_ops.planner.files import PlanFile, refusal
-from trigger_ops.planner.making import make_plan, plan_functions, plan_table, refuse_hazards
-from trigger_ops.planner.situation import Pen, Situation, situation_of
+from trigger_ops.planner.making import (
+    GUARDING,
+    make_plan,
+    plan_functions,
+    plan_table,
+    refuse_hazards,
+)
+from trigger_ops.planner.situation import GuardTerms, Pen, Situation, situation_of
 from trigger_ops.registry.pausing import collector_paused
 from trigger_ops.states import Hazard, Result, Status, Verb
 
@@ -53,7 +60,7 @@ def plan(request: Request, *, asked: bool = False) -> Plan:
         Refused: for a lease where our tables are missing.
     """
     with collector_paused():
-        databases = _inspected(request, request.databases)
+        databases, guards = _with_guards(request, _inspected(request, request.databases))
         leases = {one.alias: _leases(one, request) for one in databases}
         return make_plan(
             request,
@@ -64,6 +71,7 @@ def plan(request: Request, *, asked: bool = False) -> Plan:
             now=dt.datetime.now(dt.UTC),
             lifetime=conf.plan_lifetime(),
             asked=asked,
+            guards=guards,
         )
 
 
@@ -233,8 +241,10 @@ class _Planning:
         return plan_functions(self._situation(alias))
 
     def _situation(self, alias: str) -> Situation:
-        (database,) = _inspected(self.request, [alias])
-        return situation_of(self.request, database, _leases(database, self.request), _pen(alias))
+        inspected = _inspected(self.request, [alias])
+        (database,), guards = _with_guards(self.request, inspected)
+        leases = _leases(database, self.request)
+        return situation_of(self.request, database, leases, _pen(alias), guards.get(alias))
 
 
 def _inspected(request: Request, aliases: Iterable[str]) -> list[InspectedDatabase]:
@@ -242,16 +252,31 @@ def _inspected(request: Request, aliases: Iterable[str]) -> list[InspectedDataba
     prunes = request.verb is Verb.PRUNE or (
         everything and request.verb in (Verb.INSTALL, Verb.UNINSTALL)
     )
-    replaces_or_drops = request.verb in (Verb.INSTALL, Verb.PRUNE)
+    replaces_or_drops = request.verb in (Verb.INSTALL, Verb.PRUNE, *GUARDING)
+    # A gate is asked by the triggers of every schema.
+    everywhere = request.verb in GUARDING and request.scope == Scope()
     return inspect_all(
         request.selectors,
         [known(alias) for alias in aliases],
-        request.scope,
+        Scope(glob="*") if everywhere else request.scope,
         surroundings=Extent.CHANGEABLE if replaces_or_drops else Extent.NOTHING,
         orphans=prunes,
         # What migrations say tells which functions were this project's.
         planning=not request.functions,
     )
+
+
+def _with_guards(
+    request: Request, databases: Sequence[InspectedDatabase]
+) -> tuple[list[InspectedDatabase], dict[str, GuardTerms]]:
+    """Return inspected databases with what the plan has to know of their guards, by alias."""
+    found, guards = [], {}
+    for database in databases:
+        completed, terms = guard_terms(database, request.verb)
+        found.append(completed)
+        if terms is not None:
+            guards[database.alias] = terms
+    return found, guards
 
 
 def _leases(database: InspectedDatabase, request: Request) -> tuple[Lease, ...]:
@@ -260,7 +285,8 @@ def _leases(database: InspectedDatabase, request: Request) -> tuple[Lease, ...]:
     An install keeps modes as it finds them, so that it needs none unless something is dropped.
     """
     drops = any(one.status is Status.PRUNE for one in database.triggers)
-    if database.snapshot is None or (request.verb is Verb.INSTALL and not drops):
+    keeps = request.verb in GUARDING or (request.verb is Verb.INSTALL and not drops)
+    if database.snapshot is None or keeps:
         return ()
     home = own_tables.home(database.alias)
     if home is not None:

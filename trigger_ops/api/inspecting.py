@@ -16,6 +16,7 @@ from trigger_ops.catalog.reading import read_schemas
 from trigger_ops.catalog.snapshot import Extent
 from trigger_ops.drift import Listing, Report
 from trigger_ops.drift.finding import find
+from trigger_ops.drift.guarding import Guarding
 from trigger_ops.exceptions import (
     DatabaseUnreadable,
     TriggerOpsError,
@@ -23,6 +24,7 @@ from trigger_ops.exceptions import (
     UnknownSchema,
     nearest,
 )
+from trigger_ops.guard.reading import read_guarding, with_guard
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger, Scope
 from trigger_ops.inspection.joining import Question, inspect_database
 from trigger_ops.leases import Announcement, Lease
@@ -104,7 +106,8 @@ def check(
     aliases = [known(alias) for alias in databases or postgres_aliases()]
     inspected = inspect_all(selectors, aliases, scope, surroundings=Extent.ALL)
     leases, announcements = _business(inspected)
-    findings = find(inspected, leases, announcements)
+    inspected, guards = _guarded(inspected)
+    findings = find(inspected, leases, announcements, guards)
     if record:
         remember()
     return Report(
@@ -140,6 +143,29 @@ def _business(
             continue
         announcements += [run] if run is not None else []
     return leases, announcements
+
+
+def _guarded(
+    databases: Sequence[InspectedDatabase],
+) -> tuple[list[InspectedDatabase], list[Guarding]]:
+    """Return the databases with what their guards have there, and the guards that are on.
+
+    A guard that cannot be read counts as none: that is logged.
+    """
+    read: list[InspectedDatabase] = []
+    guards: list[Guarding] = []
+    for database in databases:
+        read.append(database)
+        if database.snapshot is None:
+            continue
+        try:
+            guard = read_guarding(database.alias)
+            if guard is not None:
+                read[-1] = with_guard(database, guard.state)
+                guards.append(guard)
+        except (DatabaseUnreadable, DatabaseError) as error:
+            LOGGER.warning("trigger_ops: the guard of %s was not read: %s", database.alias, error)
+    return read, guards
 
 
 def keep(conditions: Mapping[str, str]) -> None:

@@ -11,7 +11,6 @@ from trigger_ops.applier.workplaces import Workplace
 from trigger_ops.catalog.versions import read_function_marks, read_marks
 from trigger_ops.exceptions import StalePlan
 from trigger_ops.planner import Step
-from trigger_ops.registry import IGNORE_FUNCTION
 from trigger_ops.states import Result
 
 
@@ -40,8 +39,8 @@ def current_steps(place: Workplace, cursor: Any, steps: Sequence[Step]) -> list[
 
 
 def _has_function_as_planned(cursor: Any, step: Step) -> bool:
-    arguments = int(step.trigger == IGNORE_FUNCTION)
-    return step.marks == read_function_marks(cursor, step.schema or "", step.trigger, arguments)
+    present = read_function_marks(cursor, step.schema or "", step.trigger, step.arguments)
+    return step.marks == present
 
 
 def _reconciled(step: Step, now: Step | None, terms: Terms) -> Step:

@@ -233,15 +233,14 @@ class _Database:
         return self.planning.database(self.alias)
 
     def _tables(self, place: Workplace, steps: Sequence[Step]) -> None:
-        """Carry out table by table, functions that belong to none first."""
+        """Carry out table by table; what belongs to none has its turn before or after them."""
         groups = [
             list(group)
             for _, group in itertools.groupby(
-                sorted(steps, key=lambda step: (step.schema or "", step.table or "")),
-                key=lambda step: (step.table_oid, step.table),
+                sorted(steps, key=lambda step: (step.turn, step.schema or "", step.table or "")),
+                key=lambda step: (step.turn, step.table_oid, step.table),
             )
         ]
-        groups.sort(key=lambda group: group[0].table is not None)
         working = []
         for group in groups:
             if any(step.is_work for step in group):

@@ -141,6 +141,11 @@ class IgnoreFunction:
     version: str = ""
     may_replace: bool = True
 
+    @property
+    def is_proper(self) -> bool:
+        """True for the one that triggers call, by its arguments."""
+        return self.arguments == "trigger_name name"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StoredSetting:

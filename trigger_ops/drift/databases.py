@@ -61,15 +61,21 @@ def about_database(
     )
 
 
-def bypasses(database: InspectedDatabase) -> Iterator[Finding]:
-    """Yield the settings and shared functions that switch triggers off."""
+def bypasses(database: InspectedDatabase, *, guarded: bool = False) -> Iterator[Finding]:
+    """Yield the settings and shared functions that switch triggers off.
+
+    Where the guard is on (``guarded``), an ignore function that is called has to be the gate, of
+    which :func:`trigger_ops.drift.guarding.about_guard` speaks.
+    """
     snapshot = database.snapshot
     around = snapshot.surroundings if snapshot else None
     if snapshot is None or around is None:
         return
     yield from _settings(database, around.settings)
     called = called_schemas(snapshot, around.ignore_functions)
-    yield from _ignore_functions(database, around.ignore_functions, called)
+    if not guarded:
+        yield from _changed_ignore_functions(database, around.ignore_functions, called)
+    yield from _uncalled_ignore_functions(database, around.ignore_functions, called)
     yield from _orphan_functions(database, around.orphan_functions)
     yield from _function_settings(database, around)
     yield from _rights(database, around)
@@ -87,10 +93,10 @@ def at_work(database: InspectedDatabase, run: Announcement) -> Finding:
 # The shared ignore function --------------------------------------------------------------------
 
 
-def _ignore_functions(
+def _changed_ignore_functions(
     database: InspectedDatabase, functions: Iterable[IgnoreFunction], called: frozenset[str]
 ) -> Iterator[Finding]:
-    proper = {one.schema: one for one in functions if one.arguments == "trigger_name name"}
+    proper = _proper(functions)
     for schema in sorted(called):
         if schema not in proper:
             yield about_database(
@@ -109,6 +115,12 @@ def _ignore_functions(
                 _reinstall(database, schema),
                 schema=schema,
             )
+
+
+def _uncalled_ignore_functions(
+    database: InspectedDatabase, functions: Iterable[IgnoreFunction], called: frozenset[str]
+) -> Iterator[Finding]:
+    proper = _proper(functions)
     for function in functions:
         if function.schema not in called or proper.get(function.schema) is not function:
             signature = f"{function.schema}.{IGNORE_FUNCTION}({function.arguments})"
@@ -119,6 +131,10 @@ def _ignore_functions(
                 f"DROP FUNCTION {quoted(function.schema)}.{IGNORE_FUNCTION}({function.arguments});",
                 schema=function.schema,
             )
+
+
+def _proper(functions: Iterable[IgnoreFunction]) -> dict[str, IgnoreFunction]:
+    return {one.schema: one for one in functions if one.arguments == "trigger_name name"}
 
 
 def _reinstall(database: InspectedDatabase, schema: str) -> str:

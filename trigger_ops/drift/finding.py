@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from trigger_ops.drift import Finding
 from trigger_ops.drift.databases import at_work, bypasses
+from trigger_ops.drift.guarding import Guarding, about_guard, own_bodies, without_witnesses
 from trigger_ops.drift.ids import KINDS
 from trigger_ops.drift.strangers import strangers
 from trigger_ops.drift.tables import (
@@ -26,15 +27,18 @@ def find(
     databases: Sequence[InspectedDatabase],
     leases: Sequence[Lease] = (),
     announcements: Sequence[Announcement] = (),
+    guards: Sequence[Guarding] = (),
 ) -> tuple[Finding, ...]:
     """Return every finding about the databases: worst first, then in registry order.
 
-    ``leases`` are the open ones of these databases, ``announcements`` the runs at work there.
+    ``leases`` are the open ones of these databases, ``announcements`` the runs at work there,
+    ``guards`` what their own tables say of those whose guard is on.
     """
     found: list[Finding] = []
     for database in databases:
         own = {one.place: one for one in leases if one.database == database.alias}
-        found.extend(grouped(_about(database, own)))
+        guard = next((one for one in guards if one.database == database.alias), None)
+        found.extend(grouped(_about(database, own, guard)))
         found.extend(
             at_work(database, one) for one in announcements if one.database == database.alias
         )
@@ -42,7 +46,9 @@ def find(
 
 
 def _about(
-    database: InspectedDatabase, leases: Mapping[tuple[str, str, str], Lease]
+    database: InspectedDatabase,
+    leases: Mapping[tuple[str, str, str], Lease],
+    guard: Guarding | None,
 ) -> Iterator[Finding]:
     newest = newest_generations(database)
     shared = shared_functions(database)
@@ -54,9 +60,11 @@ def _about(
             shared=bool(trigger.installed and trigger.installed.function_oid in shared),
         )
         yield from _generations(trigger, newest, findings)
-    yield from bypasses(database)
-    yield from strangers(database)
-    yield from about_tables(database)
+    yield from bypasses(database, guarded=guard is not None)
+    yield from strangers(database, own_bodies(guard))
+    yield from about_tables(without_witnesses(database, guard))
+    if guard is not None:
+        yield from about_guard(database, guard)
 
 
 def _generations(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from trigger_ops.catalog.snapshot import Meddler
 from trigger_ops.drift import Finding
@@ -13,13 +13,18 @@ from trigger_ops.inspection.ignoring import called_schemas
 from trigger_ops.registry import IGNORE_FUNCTION
 
 
-def strangers(database: InspectedDatabase) -> Iterator[Finding]:
-    """Yield functions and operators that meddle, and the shared function's odd owners."""
+def strangers(
+    database: InspectedDatabase, own: Collection[str] = frozenset()
+) -> Iterator[Finding]:
+    """Yield functions and operators that meddle, and the shared function's odd owners.
+
+    ``own`` are the bodies of functions that we put there ourselves.
+    """
     snapshot = database.snapshot
     around = snapshot.surroundings if snapshot else None
     if snapshot is None or around is None:
         return
-    yield from _meddlers(database, around.meddlers)
+    yield from _meddlers(database, [one for one in around.meddlers if one.body not in own])
     for operator in around.operators:
         types = f"{operator.left}, {operator.right}"
         yield about_database(

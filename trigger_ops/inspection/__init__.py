@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import re
 from collections.abc import Collection
 
+from trigger_ops.catalog.guard import GuardCatalog
 from trigger_ops.catalog.snapshot import CatalogTrigger, RelatedTable, Snapshot
 from trigger_ops.registry import RegisteredTrigger
 from trigger_ops.states import Enabled, Facet, Status, Verdict
@@ -89,7 +91,8 @@ class InspectedDatabase:
     remembered; ``ms`` is how long it took, in milliseconds; ``registered`` are (table, trigger
     name) of all that the code declares, asked for or not; ``known_pgids`` are the trigger names
     that it or any migration of the project ever used; ``shadowed`` are tables without the trigger
-    behind the inspected ones on the search_path.
+    behind the inspected ones on the search_path. ``guarded`` is what the guard has there, where
+    that was asked for, and ``mask`` what the names of masked columns match.
     """
 
     alias: str
@@ -103,6 +106,8 @@ class InspectedDatabase:
     shadowed: tuple[RelatedTable, ...] = ()
     registered: frozenset[tuple[str, str]] = frozenset()
     spelled: dict[str, str] = dataclasses.field(default_factory=dict)
+    guarded: GuardCatalog | None = None
+    mask: re.Pattern[str] = re.compile(r"(?!)")
 
     @property
     def complete(self) -> bool:

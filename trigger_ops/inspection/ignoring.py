@@ -59,9 +59,15 @@ def _call_prefixes(body: str) -> tuple[str, ...]:
     return tuple(_CALL.findall(body)) if IGNORE_FUNCTION in body.lower() else ()
 
 
-def difference(function: IgnoreFunction) -> str:
-    """Say how an ignore function is other than pgtrigger makes it, "" where it is not."""
-    if function.body != stock_ignore_body() or function.language != "plpgsql":
+def difference(function: IgnoreFunction, gate: str | None = None) -> str:
+    """Say how an ignore function is other than pgtrigger makes it, "" where it is not.
+
+    ``gate`` is the body that it has instead where the guard is on.
+    """
+    body, language = (stock_ignore_body(), "plpgsql") if gate is None else (gate, "sql")
+    if function.body == stock_ignore_body() and gate is not None:
+        return "pgtrigger's own is in its place"
+    if function.body != body or function.language != language:
         return "its body was changed"
     if function.returns != "boolean":
         return f"it returns {function.returns}"

@@ -1,27 +1,7 @@
-"""Who is at the keyboard."""
+"""Who is at the keyboard, for commands."""
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
-import sys
+from trigger_ops.sessions.actors import operating_system_actor
 
-if sys.platform != "win32":
-    import pwd
-
-
-def operating_system_actor() -> str:
-    """Return ``os:user@host``; a user without a name is known by number."""
-    return f"os:{_user()}@{socket.gethostname()}"
-
-
-def _user() -> str:
-    if sys.platform == "win32":
-        return getpass.getuser()
-    # Never from the environment: there, anybody can write anybody's name.
-    number = os.getuid()
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:  # containers run as users that no passwd file knows
-        return str(number)
+__all__ = ["operating_system_actor"]

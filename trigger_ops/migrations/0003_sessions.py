@@ -24,6 +24,12 @@ ALTER TABLE {home}.trigger_ops_session ENABLE ALWAYS TRIGGER trigger_ops_state_m
 ALTER TABLE {home}.trigger_ops_review ENABLE ALWAYS TRIGGER trigger_ops_review_rules, ENABLE ALWAYS TRIGGER trigger_ops_review_outcome;
 ALTER TABLE {home}.trigger_ops_sessiontransaction ENABLE ALWAYS TRIGGER trigger_ops_commit_check"""
 
+# A flush would switch the guard off and leave its gates.
+SWITCH = """\
+CREATE TRIGGER trigger_ops_evidence_guard BEFORE TRUNCATE ON {home}.{table}
+    FOR EACH STATEMENT EXECUTE FUNCTION {home}.trigger_ops_evidence_guard();
+ALTER TABLE {home}.{table} ENABLE ALWAYS TRIGGER trigger_ops_evidence_guard"""
+
 APPEND_ONLY = """\
 CREATE TRIGGER trigger_ops_evidence_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON {home}.{table}
     FOR EACH STATEMENT EXECUTE FUNCTION {home}.trigger_ops_evidence_guard();
@@ -34,12 +40,17 @@ EVIDENCE = ('review', 'sessionevent', 'sessiontransaction', 'sessionstatement', 
 # Whoever owns the tables may do these things; others need to be let (TRIGGER_OPS["APP_ROLES"]).
 PRIVATE = ('trigger_ops_open(jsonb)', 'trigger_ops_review(bigint, text, text, text, text)', 'trigger_ops_extend(bigint, text, interval)',
            'trigger_ops_close(bigint, text, text, text)', 'trigger_ops_tell(bigint, text, text, jsonb)', 'trigger_ops_record(bigint, jsonb)',
-           'trigger_ops_acknowledge(bigint[], text, text)')
+           'trigger_ops_acknowledge(bigint[], text, text)', 'trigger_ops_is_idle(bigint)', 'trigger_ops_person(text)')
+
+# Nobody else may put them on a table of theirs: they would write what they are told there.
+TRIGGER_FUNCTIONS = ('trigger_ops_state_machine()', 'trigger_ops_review_rules()', 'trigger_ops_review_outcome()',
+                     'trigger_ops_commit_check()', 'trigger_ops_evidence_guard()')
 
 DROP = """\
 DROP FUNCTION {home}.trigger_ops_open(jsonb), {home}.trigger_ops_review(bigint, text, text, text, text), {home}.trigger_ops_extend(bigint, text, interval),
     {home}.trigger_ops_close(bigint, text, text, text), {home}.trigger_ops_tell(bigint, text, text, jsonb), {home}.trigger_ops_record(bigint, jsonb),
-    {home}.trigger_ops_acknowledge(bigint[], text, text), {home}.trigger_ops_enter(text, boolean, text), {home}.trigger_ops_state_machine(),
+    {home}.trigger_ops_acknowledge(bigint[], text, text), {home}.trigger_ops_enter(text, boolean, text), {home}.trigger_ops_is_idle(bigint),
+    {home}.trigger_ops_person(text), {home}.trigger_ops_state_machine(),
     {home}.trigger_ops_review_rules(), {home}.trigger_ops_review_outcome(), {home}.trigger_ops_commit_check(), {home}.trigger_ops_evidence_guard() CASCADE"""
 
 
@@ -54,11 +65,13 @@ class GuardSessions(Operation):
 
     def database_forwards(self, app_label, schema_editor, from_state, to_state):
         texts = [text for text in load('sessions').values()]
-        texts += ['REVOKE EXECUTE ON FUNCTION {home}.%s FROM PUBLIC' % signature for signature in PRIVATE]
+        texts += ['REVOKE EXECUTE ON FUNCTION {home}.%s FROM PUBLIC' % signature for signature in PRIVATE + TRIGGER_FUNCTIONS]
         texts.append(TRIGGERS)
         self._execute(texts, app_label, schema_editor, to_state)
         for name in EVIDENCE:
             self._execute([APPEND_ONLY], app_label, schema_editor, to_state, table=f'trigger_ops_{name}')
+        for name in ('guard', 'policy'):
+            self._execute([SWITCH], app_label, schema_editor, to_state, table=f'trigger_ops_{name}')
 
     def database_backwards(self, app_label, schema_editor, from_state, to_state):
         if not self._applies(app_label, schema_editor, from_state):
@@ -120,6 +133,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('one', models.SmallIntegerField(db_default=1, primary_key=True, serialize=False)),
                 ('policy', models.CharField(max_length=16, verbose_name='default policy')),
+                ('approvals', models.SmallIntegerField(db_default=1, verbose_name='approvals')),
                 ('ddl', models.BooleanField(db_default=False, verbose_name='DDL guard')),
                 ('since', models.DateTimeField(db_default=trigger_ops.models.ClockTime(), verbose_name='since')),
             ],
@@ -201,6 +215,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'review',
                 'verbose_name_plural': 'reviews',
                 'default_permissions': (),
+                'select_on_save': True,
                 'constraints': [models.UniqueConstraint(fields=('session', 'person'), name='trigger_ops_one_vote')],
             },
         ),
@@ -245,7 +260,7 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'changes',
                 'default_permissions': ('view',),
                 'select_on_save': True,
-                'indexes': [models.Index(fields=['session', 'id'], name='trigger_ops_change_session'), models.Index(condition=models.Q(('session__isnull', True)), fields=['id'], name='trigger_ops_unattributed')],
+                'indexes': [models.Index(fields=['session', 'transaction'], name='trigger_ops_change_session'), models.Index(condition=models.Q(('session__isnull', True)), fields=['id'], name='trigger_ops_unattributed')],
             },
         ),
         migrations.CreateModel(
@@ -296,6 +311,7 @@ class Migration(migrations.Migration):
                 ('role', models.TextField(verbose_name='database role')),
                 ('application', models.TextField(blank=True, verbose_name='application')),
                 ('address', models.TextField(blank=True, verbose_name='address')),
+                ('rows_before', models.BigIntegerField(db_default=0, verbose_name='rows before')),
                 ('at', models.DateTimeField(db_default=trigger_ops.models.ClockTime(), verbose_name='at')),
                 ('session', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='transactions', to='trigger_ops.session', verbose_name='session')),
             ],

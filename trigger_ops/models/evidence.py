@@ -51,7 +51,10 @@ class SessionEvent(models.Model):
 
 
 class SessionTransaction(models.Model):
-    """One transaction that entered a session, with the backend and role that it ran as."""
+    """One transaction that entered a session, with the backend and role that it ran as.
+
+    ``rows_before`` is how many rows the session had written by then, as far as that was to be seen.
+    """
 
     id = models.BigAutoField(primary_key=True)
     session = _of_session("transactions")
@@ -60,6 +63,7 @@ class SessionTransaction(models.Model):
     role = models.TextField(_("database role"))
     application = models.TextField(_("application"), blank=True)
     address = models.TextField(_("address"), blank=True)
+    rows_before = models.BigIntegerField(_("rows before"), db_default=0)
     at = models.DateTimeField(_("at"), db_default=ClockTime())
 
     class Meta:
@@ -160,7 +164,7 @@ class Change(models.Model):
         default_permissions = ("view",)
         select_on_save = True
         indexes = [
-            models.Index(fields=["session", "id"], name="trigger_ops_change_session"),
+            models.Index(fields=["session", "transaction"], name="trigger_ops_change_session"),
             models.Index(
                 fields=["id"],
                 condition=Q(session__isnull=True),

@@ -82,7 +82,10 @@ class Session(models.Model):
 
 
 class Review(models.Model):
-    """One person's yes ("approve") or no ("deny"). ``person`` is the reviewer in lower case."""
+    """One person's yes ("approve") or no ("deny").
+
+    ``person`` is the reviewer as people are told apart: without case and blanks.
+    """
 
     id = models.BigAutoField(primary_key=True)
     session = models.ForeignKey(Session, models.PROTECT, related_name="reviews")
@@ -97,6 +100,7 @@ class Review(models.Model):
         verbose_name = _("review")
         verbose_name_plural = _("reviews")
         default_permissions = ()
+        select_on_save = True
         constraints = [
             models.UniqueConstraint(fields=["session", "person"], name="trigger_ops_one_vote")
         ]
@@ -134,11 +138,13 @@ class Policy(models.Model):
 class Guard(models.Model):
     """Says that the guard is on in this database: one row, or none.
 
-    ``policy`` is the mode of triggers without one of their own; ``ddl`` tells of an event trigger.
+    ``policy`` is the mode of triggers without one of their own, ``approvals`` how many that takes
+    if it is four_eyes; ``ddl`` tells of an event trigger.
     """
 
     one = models.SmallIntegerField(primary_key=True, db_default=1)
     policy = models.CharField(_("default policy"), max_length=16)
+    approvals = models.SmallIntegerField(_("approvals"), db_default=1)
     ddl = models.BooleanField(_("DDL guard"), db_default=False)
     since = models.DateTimeField(_("since"), db_default=ClockTime())
 

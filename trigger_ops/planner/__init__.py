@@ -64,7 +64,8 @@ class Step:
     skipped, and ``reason`` says why. ``table_oid`` is None for a function that belongs to no
     table. ``before`` and ``after`` are states in words, for the record. ``opens_lease`` is
     the mode that a disable goes back to when its lease ends; ``ends_lease`` ends an open one.
-    ``path`` is the search_path that names in the statements resolve with, None for the session's;
+    ``turn`` says when: 0 before all tables, 1 with them, 2 after them. ``arguments`` counts those
+    of a function that a step without a table is about. ``path`` is the search_path that names in the statements resolve with, None for the session's;
     ``seal`` is the key under which the trigger's condition may be remembered once it is installed.
     """
 
@@ -84,6 +85,8 @@ class Step:
     ends_lease: bool = False
     path: tuple[str, ...] | None = None
     seal: str = ""
+    turn: int = 1
+    arguments: int = 0
 
     @property
     def uri_in_place(self) -> tuple[str, str, str | None, str | None]:

@@ -111,6 +111,7 @@ def orphan_functions(situation: Situation) -> Iterator[Step]:
             marks=((function.oid, function.version, 0, "", ""),),
             before={"function": "left behind"},
             after={"function": "dropped"},
+            turn=0,
         )
 
 

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from trigger_ops.catalog.snapshot import CatalogTrigger
 from trigger_ops.inspection import InspectedTrigger
+from trigger_ops.inspection.guarding import gate_body
 from trigger_ops.inspection.ignoring import called_schemas, difference, stock_ignore_body
 from trigger_ops.inspection.orphans import looks_installed
 from trigger_ops.inspection.places import misplaced
 from trigger_ops.planner import Statement, Step
 from trigger_ops.planner.functions import moved_function, own_functions, owner_of_function
+from trigger_ops.planner.guard_spelling import create_gate
 from trigger_ops.planner.situation import Situation, modes_back, recreation
 from trigger_ops.planner.spelling import (
     comment,
@@ -192,6 +194,8 @@ def ignore_functions(situation: Situation) -> Iterator[Step]:
     server, around = situation.snapshot.server, situation.snapshot.surroundings
     if around is None:
         return
+    guard = situation.guard
+    gate = gate_body(guard.home) if guard else None
     known = situation.database.registered
     own = [live for live in situation.snapshot.triggers if (live.table, live.name) in known]
     others = list(filter(looks_installed, situation.foreign))
@@ -203,12 +207,14 @@ def ignore_functions(situation: Situation) -> Iterator[Step]:
     }
     for schema in sorted(wanted):
         function = proper.get(schema)
-        changed = difference(function) if function else "it is missing"
+        changed = difference(function, gate) if function else "it is missing"
         if not changed:
             continue
         undo = recreate_ignore_function(function) if function else None
         statement = situation.state(
-            create_ignore_function(schema, stock_ignore_body()),
+            create_gate(schema, guard.home)
+            if guard
+            else create_ignore_function(schema, stock_ignore_body()),
             Lock.NONE,
             changed,
             *([undo] if undo is not None else []),
@@ -231,5 +237,7 @@ def ignore_functions(situation: Situation) -> Iterator[Step]:
             reason=changed,
             marks=((function.oid, function.version, 0, "", ""),) if function else (),
             before={"function": changed},
-            after={"function": "as pgtrigger makes it"},
+            after={"function": "the gate" if guard else "as pgtrigger makes it"},
+            turn=0,
+            arguments=1,
         )

@@ -13,12 +13,16 @@ from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
 from trigger_ops.leases import Lease
 from trigger_ops.planner import Plan, Request, ServerIdentity, Step
 from trigger_ops.planner.dropping import orphan_functions, prune, uninstall
+from trigger_ops.planner.guarding import guard_functions, guard_steps
 from trigger_ops.planner.hazards import hazards_of, prune_hazards
 from trigger_ops.planner.installing import ignore_functions, install
 from trigger_ops.planner.rights import obstacles_of
-from trigger_ops.planner.situation import Pen, Situation, situation_of
+from trigger_ops.planner.situation import GuardTerms, Pen, Situation, situation_of
 from trigger_ops.planner.switching import disable, enable
 from trigger_ops.states import Hazard, Result, Status, Verb, Verdict
+
+GUARDING = (Verb.GUARD_INSTALL, Verb.GUARD_REMOVE)
+"""The verbs that are about the guard, and about no trigger by name."""
 
 _BY_VERB: Mapping[Verb, Callable[[InspectedTrigger, Situation], Step]] = {
     Verb.INSTALL: install,
@@ -38,12 +42,13 @@ def make_plan(
     now: dt.datetime,
     lifetime: dt.timedelta,
     asked: bool = False,
+    guards: Mapping[str, GuardTerms] | None = None,
 ) -> Plan:
     """Plan what carries a request out.
 
     ``leases`` and ``pens`` are by alias. ``prunes`` says that an ``install`` or ``uninstall`` of
     everything drops this project's own orphans too. ``asked`` says that work counts for the exit
-    code.
+    code. ``guards`` are by alias, where the guard is on or a verb is about it.
 
     Raises:
         Busy: when a database could not be read.
@@ -58,7 +63,11 @@ def make_plan(
             steps.extend(_elsewhere(database, request))
             continue
         situation = situation_of(
-            request, database, leases.get(database.alias, ()), pens[database.alias]
+            request,
+            database,
+            leases.get(database.alias, ()),
+            pens[database.alias],
+            (guards or {}).get(database.alias),
         )
         situations.append(situation)
         own = list(_steps(situation, prunes=prunes, warnings=warnings))
@@ -94,6 +103,8 @@ def plan_table(situation: Situation, names: frozenset[str], *, table_oid: int) -
     ``names`` are what was planned already, so that orphans among them are to be pruned.
     """
     steps = list(_trigger_steps(situation))
+    if situation.request.verb in GUARDING:
+        steps = [step for step in guard_steps(situation) if step.table_oid is not None]
     if situation.request.verb in (Verb.INSTALL, Verb.UNINSTALL):
         steps += _orphan_steps(situation)
     return [step for step in steps if step.table_oid == table_oid and step.trigger in names]
@@ -101,10 +112,18 @@ def plan_table(situation: Situation, names: frozenset[str], *, table_oid: int) -
 
 def plan_functions(situation: Situation) -> list[Step]:
     """Plan anew what belongs to no table, as it was just inspected."""
+    if situation.request.verb in GUARDING:
+        return list(guard_functions(situation))
     return list(_function_steps(situation))
 
 
 def _steps(situation: Situation, *, prunes: bool, warnings: list[str]) -> Iterator[Step]:
+    if situation.request.verb in GUARDING:
+        yield from sorted(
+            guard_steps(situation),
+            key=lambda step: (step.turn, step.schema or "", step.table or ""),
+        )
+        return
     yield from _function_steps(situation)
     steps = list(_trigger_steps(situation))
     if prunes and situation.request.verb in (Verb.INSTALL, Verb.UNINSTALL):
@@ -135,7 +154,7 @@ def _trigger_steps(situation: Situation) -> Iterator[Step]:
             step = prune(trigger, situation)
             if step is not None:
                 yield step
-        elif trigger.registered is not None:
+        elif trigger.registered is not None and verb in _BY_VERB:
             yield _BY_VERB[verb](trigger, situation)
 
 

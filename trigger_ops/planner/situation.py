@@ -20,6 +20,7 @@ from trigger_ops.planner.spelling import (
     recreate_trigger,
     switch,
 )
+from trigger_ops.records import GuardState
 from trigger_ops.registry.definition import ROW
 from trigger_ops.sql import Composable
 from trigger_ops.states import Enabled, Hazard, Lock, Result, Verb
@@ -28,13 +29,24 @@ Pen = Callable[[Composable], str]
 """Writes a composed statement down, with the quoting of the connection it is meant for."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class GuardTerms:
+    """The guard of one database: as it is (None: off), and as the settings want it."""
+
+    guard: GuardState | None = None
+    wanted: GuardState | None = None
+    app_roles: tuple[str, ...] = ()
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Situation:
     """One database as it was inspected, and what was asked for.
 
     ``leases`` are the open ones by (schema, table, trigger), ``tables`` are by (schema, name),
     ``executing`` are the triggers that execute a function, by its (schema, name), ``foreign``
-    those that this project neither declares nor ever installed.
+    those that this project neither declares nor ever installed. ``guard`` is the guard as it is,
+    None where it is off; ``wanted`` is what the settings say of it and ``app_roles`` are those who
+    work with it, both for the verbs that put it in place.
     """
 
     request: Request
@@ -45,6 +57,9 @@ class Situation:
     tables: Mapping[tuple[str, str], CatalogTable]
     executing: Mapping[tuple[str, str], list[CatalogTrigger]]
     foreign: tuple[CatalogTrigger, ...] = ()
+    guard: GuardState | None = None
+    wanted: GuardState | None = None
+    app_roles: tuple[str, ...] = ()
 
     def table_of(self, trigger: InspectedTrigger) -> CatalogTable | None:
         """Return the table that a trigger is or would be on."""
@@ -143,9 +158,13 @@ class Situation:
 
 
 def situation_of(
-    request: Request, database: InspectedDatabase, leases: Iterable[Lease], pen: Pen
+    request: Request,
+    database: InspectedDatabase,
+    leases: Iterable[Lease],
+    pen: Pen,
+    terms: GuardTerms | None = None,
 ) -> Situation:
-    """Index one inspected database for planning.
+    """Index one inspected database for planning; ``terms`` say how its guard is and should be.
 
     Raises:
         Busy: for a database that could not be read.
@@ -164,6 +183,9 @@ def situation_of(
         tables={(one.schema, one.name): one for one in database.snapshot.tables},
         executing=executing,
         foreign=tuple(foreign_triggers(database)),
+        guard=terms.guard if terms else None,
+        wanted=terms.wanted if terms else None,
+        app_roles=terms.app_roles if terms else (),
     )
 
 

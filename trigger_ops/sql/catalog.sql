@@ -289,3 +289,34 @@ SELECT 'subscription', jsonb_build_object('name', s.subname)
 -- session_defaults --
 -- What a new session would start with, whatever this one has set since: server, database, role and connection options together.
 SELECT current_setting('pgtrigger.ignore', true), (SELECT reset_val FROM pg_settings WHERE name = 'session_replication_role')
+
+-- own_functions --
+-- Our own functions in the schema of our tables, and what others may do with them.
+SELECT p.oid::int8 AS oid, p.proname::text AS name, pg_get_function_identity_arguments(p.oid) AS arguments, p.pronargs::int4 AS number,
+       p.prosrc AS body, l.lanname::text AS language, p.prosecdef AS security_definer, p.proconfig AS settings, p.provolatile::text AS volatility,
+       pg_get_userbyid(p.proowner)::text AS owner, p.xmin::text AS version, pg_has_role(p.proowner, 'USAGE') AS may_replace,
+       has_function_privilege('public', p.oid, 'EXECUTE') AS is_public, pg_get_functiondef(p.oid) AS definition,
+       EXISTS (SELECT FROM pg_roles r WHERE r.oid = p.proowner AND r.rolsuper)
+         OR p.proowner = (SELECT c.relowner FROM pg_class c WHERE c.relname = 'trigger_ops_change' AND c.relnamespace = n.oid) AS is_ours,
+       ARRAY(SELECT r.rolname::text FROM pg_roles r WHERE r.rolname = ANY (%(roles)s::name[]) AND has_function_privilege(r.oid, p.oid, 'EXECUTE') ORDER BY 1) AS executors
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+ WHERE n.nspname = %(home)s AND starts_with(p.proname::text, 'trigger_ops_') AND p.prokind = 'f'
+ ORDER BY p.proname, p.oid
+
+-- own_tables --
+-- Our own tables, with the roles that may read them, and whether everybody may look into their schema.
+SELECT c.relname::text AS name, pg_has_role(c.relowner, 'USAGE') AS may_alter, pg_get_userbyid(c.relowner)::text AS owner,
+       has_schema_privilege('public', n.oid, 'USAGE') AS is_public, has_schema_privilege(n.oid, 'CREATE') AS may_create,
+       ARRAY(SELECT r.rolname::text FROM pg_roles r WHERE r.rolname = ANY (%(roles)s::name[]) AND has_table_privilege(r.oid, c.oid, 'SELECT') ORDER BY 1) AS readers
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname = %(home)s AND c.relname = ANY (%(own)s::name[]) AND c.relkind IN ('r', 'p')
+ ORDER BY c.relname
+
+-- watched --
+-- Tables that may be watched, with all partitions below them, and the names of their columns.
+SELECT c.oid::int8 AS oid, w.root::int8 AS root, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS relkind,
+       pg_has_role(c.relowner, 'USAGE') AS may_alter, pg_get_userbyid(c.relowner)::text AS owner,
+       ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname) AS columns
+  FROM (SELECT t.root, coalesce(tree.relid::oid, t.root) AS relid FROM unnest(%(tables)s::oid[]) AS t (root) LEFT JOIN LATERAL pg_partition_tree(t.root::regclass) tree ON true) w
+  JOIN pg_class c ON c.oid = w.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+ ORDER BY n.nspname, c.relname

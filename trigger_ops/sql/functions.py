@@ -14,6 +14,11 @@ _BODY = re.compile(r"\$body\$(?P<body>.*)\$body\$", re.DOTALL)
 _DEFINER = re.compile(r"\bSECURITY DEFINER\b")
 _PINNED = re.compile(r"\bSET search_path\b")
 _LANGUAGE = re.compile(r"\bLANGUAGE (?P<language>\w+)")
+_ARGUMENTS = re.compile(r"FUNCTION \{(?:home|schema)\}\.\w+\((?P<arguments>[^)]*)\)")
+_DEFAULT = re.compile(r"\s+DEFAULT\s+\w+")
+
+PUBLIC = frozenset({"trigger_ops_gate", "trigger_ops_enter"})
+"""What everybody may execute: they judge whoever calls. The rest is for the owner and APP_ROLES."""
 
 PREFIX = "trigger_ops_"
 """What the names of our functions, tables and triggers begin with."""
@@ -23,15 +28,27 @@ PREFIX = "trigger_ops_"
 class ExpectedFunction:
     """One function of ours as it should be. ``body`` is its text between the dollar quotes.
 
-    ``settings`` is what ``pg_proc.proconfig`` should hold.
+    ``settings`` is what ``pg_proc.proconfig`` should hold; ``arguments`` is how the function is
+    told from others of its name, ``number`` counts those that are given; ``is_of_guard`` tells
+    what the guard alone needs from what sessions do.
     """
 
     name: str
+    arguments: str
+    number: int
+    returns: str
     statement: Composable
     body: str
     language: str
     security_definer: bool
     settings: tuple[str, ...]
+    volatility: str
+    is_of_guard: bool
+
+    @property
+    def is_public(self) -> bool:
+        """True where everybody may execute it."""
+        return self.name in PUBLIC
 
 
 def expected_functions(file: str, *, home: str, schema: str = "") -> list[ExpectedFunction]:
@@ -42,24 +59,31 @@ def expected_functions(file: str, *, home: str, schema: str = "") -> list[Expect
     """
     names = {"home": home, **({"schema": schema} if schema else {})}
     return [
-        _expected(text, names)
+        _expected(text, names, is_of_guard=file == "guard")
         for text in load(file).values()
         if schema or "{schema}" not in text.replace("{home}", "")
     ]
 
 
-def _expected(text: str, names: dict[str, str]) -> ExpectedFunction:
+def _expected(text: str, names: dict[str, str], *, is_of_guard: bool) -> ExpectedFunction:
     head, body = text.partition("$body$")[0], _BODY.search(text)
     name, language = _NAME.search(text), _LANGUAGE.search(text)
-    if body is None or name is None or language is None:
+    arguments = _ARGUMENTS.search(text)
+    if body is None or name is None or language is None or arguments is None:
         raise ValueError(f"no function: {text[:80]}")
+    plain = _DEFAULT.sub("", arguments["arguments"])
     identifiers = {key: sql.Identifier(value) for key, value in names.items()}
     quoted = {key: '"{}"'.format(value.replace('"', '""')) for key, value in names.items()}
     return ExpectedFunction(
         name=name["name"],
+        arguments=plain,
+        number=sum(bool(one) and not one.startswith("OUT ") for one in plain.split(", ")),
+        returns="trigger" if "RETURNS trigger" in head else "",
         statement=sql.SQL(text).format(**identifiers),
         body=body["body"].format(**quoted),
         language=language["language"],
         security_definer=bool(_DEFINER.search(head)),
         settings=("search_path=pg_catalog, pg_temp",) if _PINNED.search(head) else (),
+        is_of_guard=is_of_guard,
+        volatility="i" if "IMMUTABLE" in head else "s" if " STABLE" in head else "v",
     )

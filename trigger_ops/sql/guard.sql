@@ -1,21 +1,30 @@
 -- gate --
 -- Whether a trigger stands aside: for a live session that names it, else as its policy says of what pgtrigger.ignore names.
+-- Rows of evidence count from this transaction's beginning: in a cluster that was restored, an older transaction had the same number.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_gate(trigger_name name) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     this bigint := pg_current_xact_id()::text::bigint;
     asked text := coalesce(current_setting('trigger_ops.session', true), '');
-    ignored text := coalesce(current_setting('pgtrigger.ignore', true), '');
+    ignored text;
     one record;
     policy text;
 BEGIN
     IF asked <> '' THEN
-        SELECT s.id, s.state, s.expires > clock_timestamp() AS lasts,
-               EXISTS (SELECT FROM {home}.trigger_ops_decision d WHERE d.transaction = this AND d.trigger = trigger_name::text AND d.session_id = s.id) AS known
+        -- What was decided for another row of this transaction, as long as the session lasts: for most rows nothing else is asked.
+        PERFORM FROM {home}.trigger_ops_decision d JOIN {home}.trigger_ops_session s ON s.id = d.session_id
+          WHERE d.transaction = this AND d.trigger = trigger_name::text AND d.session_id::text = asked AND d.at >= transaction_timestamp()
+            AND s.state = 'active' AND s.expires > clock_timestamp();
+        IF FOUND THEN
+            RETURN true;
+        END IF;
+        SELECT s.id, s.state, (s.expires > clock_timestamp()) IS TRUE AS lasts,
+               EXISTS (SELECT FROM {home}.trigger_ops_decision d
+                        WHERE d.transaction = this AND d.trigger = trigger_name::text AND d.session_id = s.id AND d.at >= transaction_timestamp()) AS known
           INTO one
           FROM {home}.trigger_ops_sessiontransaction t JOIN {home}.trigger_ops_session s ON s.id = t.session_id
-         WHERE t.transaction = this AND t.session_id::text = ANY (string_to_array(asked, ',')) AND s.triggers ? trigger_name::text
-         ORDER BY s.state = 'active' AND s.expires > clock_timestamp() DESC LIMIT 1;
+         WHERE t.transaction = this AND t.at >= transaction_timestamp() AND t.session_id::text = ANY (string_to_array(asked, ',')) AND s.triggers ? trigger_name::text
+         ORDER BY s.state = 'active' AND s.expires > clock_timestamp() DESC, array_position(string_to_array(asked, ','), s.id::text) LIMIT 1;
         IF one.id IS NOT NULL THEN
             IF one.state <> 'active' OR NOT one.lasts THEN
                 RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO002', MESSAGE = format(
@@ -27,15 +36,29 @@ BEGIN
             RETURN true;
         END IF;
     END IF;
-    -- Braces, quotes and blanks are what an array literal may have round its elements; no trigger of pgtrigger has them in its name.
-    IF ignored = '' OR strpos(',' || translate(ignored, '{{}}" ', '') || ',', ',' || trigger_name::text || ',') = 0 THEN
+    ignored := coalesce(current_setting('pgtrigger.ignore', true), '');
+    IF ignored = '' THEN
         RETURN false;
+    ELSIF ignored LIKE '{{%}}' AND ignored NOT LIKE '_%{{%' AND ignored NOT LIKE '%}}%_' AND strpos(ignored, '"') = 0 AND strpos(ignored, ' ') = 0 THEN
+        IF strpos(translate(ignored, '{{}}', ',,'), ',' || trigger_name || ',') = 0 THEN
+            RETURN false;
+        END IF;
+    ELSE
+        -- Not as pgtrigger writes it. What is no array names nothing, as in pgtrigger's own function.
+        BEGIN
+            IF (trigger_name::text = ANY (ignored::text[])) IS NOT TRUE THEN
+                RETURN false;
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            RETURN false;
+        END;
     END IF;
     policy := coalesce((SELECT p.mode FROM {home}.trigger_ops_policy p WHERE p.trigger = trigger_name::text), (SELECT g.policy FROM {home}.trigger_ops_guard g), 'record');
     IF policy = 'open' THEN
         RETURN true;
     ELSIF policy = 'record' THEN
-        IF NOT EXISTS (SELECT FROM {home}.trigger_ops_decision d WHERE d.transaction = this AND d.trigger = trigger_name::text AND d.session_id IS NULL) THEN
+        IF NOT EXISTS (SELECT FROM {home}.trigger_ops_decision d
+                        WHERE d.transaction = this AND d.trigger = trigger_name::text AND d.session_id IS NULL AND d.at >= transaction_timestamp()) THEN
             INSERT INTO {home}.trigger_ops_decision (transaction, trigger, session_id, role) VALUES (this, trigger_name, NULL, session_user);
         END IF;
         RETURN true;
@@ -48,30 +71,30 @@ $body$
 
 -- attribution --
 -- Whose a row is that was just written on a table: a session, somebody outside any ("ignore", "replica"), or of no interest.
--- Where the setting does not name one session that this transaction entered, decisions of the gate tell: anybody can change
--- a setting in mid-statement. Only called by functions with a search_path of their own.
+-- Where the setting does not name one session that this transaction entered, decisions of the gate tell: anybody can change a
+-- setting in mid-statement. Only called by functions with a search_path of their own.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_attribution(this bigint, relation oid, OUT session bigint, OUT cause text)
     LANGUAGE plpgsql AS $body$
 DECLARE
-    asked text := coalesce(current_setting('trigger_ops.session', true), '');
+    asked text[] := string_to_array(coalesce(current_setting('trigger_ops.session', true), ''), ',');
+    entered bigint[];
     found_one boolean;
 BEGIN
-    IF asked <> '' THEN
-        SELECT t.session_id INTO session FROM {home}.trigger_ops_sessiontransaction t
-         WHERE t.transaction = this AND t.session_id::text = asked;
-        IF session IS NOT NULL THEN
+    IF asked <> '{{}}' THEN
+        entered := ARRAY(SELECT t.session_id FROM {home}.trigger_ops_sessiontransaction t
+                          WHERE t.transaction = this AND t.at >= transaction_timestamp() AND t.session_id::text = ANY (asked));
+        IF cardinality(asked) = 1 AND entered <> '{{}}' THEN
+            session := entered[1];
             cause := 'session';
             RETURN;
         END IF;
     END IF;
     SELECT d.session_id, true INTO session, found_one
       FROM {home}.trigger_ops_decision d
-     WHERE d.transaction = this AND EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = relation AND g.tgname = d.trigger)
-     ORDER BY CASE WHEN d.session_id IS NULL THEN asked = '' ELSE d.session_id::text = ANY (string_to_array(asked, ',')) END DESC, d.id DESC LIMIT 1;
-    IF session IS NULL AND asked <> '' THEN
-        SELECT t.session_id INTO session FROM {home}.trigger_ops_sessiontransaction t
-         WHERE t.transaction = this AND t.session_id::text = ANY (string_to_array(asked, ','))
-         ORDER BY array_position(string_to_array(asked, ','), t.session_id::text) LIMIT 1;
+     WHERE d.transaction = this AND d.at >= transaction_timestamp() AND EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = relation AND g.tgname = d.trigger)
+     ORDER BY CASE WHEN d.session_id IS NULL THEN cardinality(asked) = 0 ELSE d.session_id::text = ANY (asked) END DESC, d.id DESC LIMIT 1;
+    IF session IS NULL AND entered <> '{{}}' THEN
+        session := (SELECT one FROM unnest(entered) one ORDER BY array_position(asked, one::text) LIMIT 1);
     END IF;
     IF session IS NOT NULL THEN
         cause := 'session';
@@ -85,43 +108,64 @@ END
 $body$
 
 -- allowance --
--- Refuses to let a session write more rows than it may. The count goes on from the session's newest row; the report counts anew.
-CREATE OR REPLACE FUNCTION {home}.trigger_ops_allowance(session bigint, more bigint) RETURNS bigint
+-- Refuses to let a session write more rows than it may; returns the number of the last one. A setting counts what this
+-- transaction wrote, which is quick and can be forged: COMMIT counts the rows. Only called by functions with a search_path of their own.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_allowance(this bigint, session bigint, more bigint) RETURNS bigint
     LANGUAGE plpgsql AS $body$
 DECLARE
-    kept text[] := nullif(current_setting('trigger_ops.rows', true), '');
-    written bigint;
+    written bigint := more + (SELECT count(*) FROM {home}.trigger_ops_change c WHERE c.session_id = session AND c.transaction = this);
+    before bigint;
     most bigint;
 BEGIN
-    IF kept[1] = session::text THEN
-        written := kept[2]::bigint + more;
-        most := kept[3]::bigint;
-    ELSE
-        written := more + coalesce((SELECT c.number FROM {home}.trigger_ops_change c WHERE c.session_id = session ORDER BY c.id DESC LIMIT 1), 0);
-        most := (SELECT s.most_rows FROM {home}.trigger_ops_session s WHERE s.id = session);
-    END IF;
-    IF written > most THEN
+    SELECT t.rows_before, s.most_rows INTO before, most
+      FROM {home}.trigger_ops_sessiontransaction t JOIN {home}.trigger_ops_session s ON s.id = t.session_id
+     WHERE t.transaction = this AND t.session_id = session;
+    IF (before + written <= most) IS NOT TRUE THEN
         RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO007', MESSAGE = format(
             'trigger_ops: session %s may write %s rows and no more: do the work in several sessions, or raise TRIGGER_OPS["SESSION_ROWS"].', session, most);
     END IF;
-    PERFORM set_config('trigger_ops.rows', ARRAY[session, written, most]::text, true);
-    RETURN written;
+    PERFORM set_config('trigger_ops.rows', concat_ws(',', this, session, written), true);
+    RETURN before + written;
+END
+$body$
+
+-- exact --
+-- Sets how values are written as text, and returns how they were: some ways lose digits, or tell a day from a month by a setting.
+-- Only called by functions with a search_path of their own.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_exact(wanted text[]) RETURNS text[]
+    LANGUAGE plpgsql AS $body$
+DECLARE
+    before text[] := ARRAY[current_setting('extra_float_digits'), current_setting('DateStyle'), current_setting('IntervalStyle')];
+BEGIN
+    PERFORM set_config('extra_float_digits', wanted[1], true), set_config('DateStyle', wanted[2], true), set_config('IntervalStyle', wanted[3], true);
+    RETURN before;
+END
+$body$
+
+-- unwritten --
+-- Refuses a change whose evidence was not written: a rule or a trigger on our table may swallow it without an error.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_unwritten() RETURNS void
+    LANGUAGE plpgsql AS $body$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO013',
+        MESSAGE = 'trigger_ops: the evidence of this change was not written, so that the change is refused: run manage.py pgtrigger check.';
 END
 $body$
 
 -- witness_row --
 -- Records one row written while something is ignored, with what it was and is. Where statements are witnessed as a whole
 -- ("both"), it leaves to that what that will see: a setting that is still there when the statement ends.
--- What most rows need stands here and not in functions of its own, which would cost a quarter of the time.
+-- What most rows need is one statement here, and not functions of its own, which would cost a quarter of the time.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_witness_row() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     this bigint := pg_current_xact_id()::text::bigint;
     asked text := coalesce(current_setting('trigger_ops.session', true), '');
-    kept text[];
+    rows text;
+    wrote bigint;
+    style text[];
     whose bigint;
-    why text := 'session';
-    written bigint;
+    why text;
     was jsonb;
     is_now jsonb;
 BEGIN
@@ -130,14 +174,10 @@ BEGIN
        AND EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = TG_RELID AND t.tgname = 'trigger_ops_witness_' || lower(TG_OP) AND t.tgenabled = 'A') THEN
         RETURN NULL;
     END IF;
-    IF asked <> '' THEN
-        whose := (SELECT t.session_id FROM {home}.trigger_ops_sessiontransaction t WHERE t.transaction = this AND t.session_id::text = asked);
-    END IF;
-    IF whose IS NULL THEN
-        SELECT a.session, a.cause INTO whose, why FROM {home}.trigger_ops_attribution(this, TG_RELID) a;
-        IF why IS NULL THEN
-            RETURN NULL;
-        END IF;
+    IF current_setting('extra_float_digits') IN ('1', '2', '3') AND starts_with(current_setting('DateStyle'), 'ISO') AND current_setting('IntervalStyle') <> 'sql_standard' THEN
+        NULL;
+    ELSE
+        style := {home}.trigger_ops_exact('{{1,"ISO, YMD",postgres}}');
     END IF;
     IF TG_OP <> 'INSERT' THEN
         was := to_jsonb(OLD);
@@ -145,39 +185,57 @@ BEGIN
     IF TG_OP <> 'DELETE' THEN
         is_now := to_jsonb(NEW);
     END IF;
+    IF style IS NOT NULL THEN
+        PERFORM {home}.trigger_ops_exact(style);
+    END IF;
     IF TG_ARGV[1] <> '{{}}' THEN
         was := was || TG_ARGV[1]::jsonb;
         is_now := is_now || TG_ARGV[1]::jsonb;
     END IF;
-    IF whose IS NULL THEN
+    rows := current_setting('trigger_ops.rows', true);
+    IF asked <> '' AND starts_with(rows, this || ',' || asked || ',') THEN
+        wrote := split_part(rows, ',', 3)::bigint + 1;
+        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause)
+        SELECT t.session_id, t.rows_before + wrote, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, 'session'
+          FROM {home}.trigger_ops_sessiontransaction t JOIN {home}.trigger_ops_session s ON s.id = t.session_id
+         WHERE t.transaction = this AND t.session_id::text = asked AND t.at >= transaction_timestamp() AND t.rows_before + wrote <= s.most_rows;
+        IF FOUND THEN
+            PERFORM set_config('trigger_ops.rows', concat_ws(',', this, asked, wrote), true);
+            RETURN NULL;
+        END IF;
+    END IF;
+    SELECT a.session, a.cause INTO whose, why FROM {home}.trigger_ops_attribution(this, TG_RELID) a;
+    IF whose IS NOT NULL THEN
+        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause)
+        VALUES (whose, {home}.trigger_ops_allowance(this, whose, 1), this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, why);
+    ELSIF why IS NOT NULL THEN
         INSERT INTO {home}.trigger_ops_change (transaction, schema, "table", op, old, new, cause, role, application, address)
         VALUES (this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, why,
                 session_user, current_setting('application_name'), coalesce(host(inet_client_addr()), 'local'));
-        RETURN NULL;
     END IF;
-    kept := nullif(current_setting('trigger_ops.rows', true), '');
-    IF kept[1] = whose::text AND kept[2]::bigint < kept[3]::bigint THEN
-        written := kept[2]::bigint + 1;
-        kept[2] := written;
-        PERFORM set_config('trigger_ops.rows', kept::text, true);
-    ELSE
-        written := {home}.trigger_ops_allowance(whose, 1);
+    IF why IS NOT NULL AND NOT FOUND THEN
+        PERFORM {home}.trigger_ops_unwritten();
     END IF;
-    INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause)
-    VALUES (whose, written, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, why);
     RETURN NULL;
 END
 $body$
 
 -- witness_rows --
 -- Records all rows of one statement, for tables with triggers that decide at its end: something may be ignored only by then.
--- The two transition tables are filled in one order (PostgreSQL source, AfterTriggerSaveEvent), which pairs old with new.
+-- The two transition tables are filled in one order (PostgreSQL source, AfterTriggerSaveEvent), which pairs old with new; where
+-- one has more rows than the other, for a row was lost on its way to another partition, each stands alone. The rows are
+-- wrapped: a column of the table may be called like a variable of this function.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_witness_rows() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     this bigint;
     whose bigint;
     why text;
+    style text[];
+    mask jsonb := coalesce(TG_ARGV[1], '{{}}');
+    olds bigint := 0;
+    news bigint := 0;
+    shift bigint := 0;
     first bigint := 0;
     written bigint;
     role text := '';
@@ -188,12 +246,13 @@ BEGIN
        AND current_setting('session_replication_role') <> 'replica' THEN
         RETURN NULL;
     END IF;
-    IF TG_OP = 'DELETE' THEN
-        SELECT count(*) INTO written FROM trigger_ops_old;
-    ELSE
-        SELECT count(*) INTO written FROM trigger_ops_new;
+    IF TG_OP <> 'INSERT' THEN
+        SELECT count(*) INTO olds FROM trigger_ops_old;
     END IF;
-    IF written = 0 THEN
+    IF TG_OP <> 'DELETE' THEN
+        SELECT count(*) INTO news FROM trigger_ops_new;
+    END IF;
+    IF olds + news = 0 THEN
         RETURN NULL;
     END IF;
     this := pg_current_xact_id()::text::bigint;
@@ -201,31 +260,40 @@ BEGIN
     IF why IS NULL THEN
         RETURN NULL;
     END IF;
+    written := greatest(olds, news);
+    IF TG_OP = 'UPDATE' AND olds <> news THEN
+        shift := olds;
+        written := olds + news;
+    END IF;
     IF whose IS NOT NULL THEN
-        first := {home}.trigger_ops_allowance(whose, written) - written;
+        first := {home}.trigger_ops_allowance(this, whose, written) - written;
     ELSE
         role := session_user;
         application := current_setting('application_name');
         address := coalesce(host(inet_client_addr()), 'local');
     END IF;
+    style := {home}.trigger_ops_exact('{{1,"ISO, YMD",postgres}}');
     IF TG_OP = 'INSERT' THEN
         INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, new, cause, role, application, address)
-        SELECT whose, first + row_number() OVER (), this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, to_jsonb(trigger_ops_n.*) || TG_ARGV[1]::jsonb,
-               why, role, application, address
-          FROM trigger_ops_new trigger_ops_n;
+        SELECT whose, first + n.place, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, n.image || mask, why, role, application, address
+          FROM (SELECT to_jsonb(trigger_ops_n.*) AS image, row_number() OVER () AS place FROM trigger_ops_new trigger_ops_n) n;
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, cause, role, application, address)
-        SELECT whose, first + row_number() OVER (), this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, to_jsonb(trigger_ops_o.*) || TG_ARGV[1]::jsonb,
-               why, role, application, address
-          FROM trigger_ops_old trigger_ops_o;
+        SELECT whose, first + o.place, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, o.image || mask, why, role, application, address
+          FROM (SELECT to_jsonb(trigger_ops_o.*) AS image, row_number() OVER () AS place FROM trigger_ops_old trigger_ops_o) o;
     ELSE
         INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, role, application, address)
-        SELECT whose, first + place, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, o.image || TG_ARGV[1]::jsonb, n.image || TG_ARGV[1]::jsonb,
+        SELECT whose, first + coalesce(o.place, n.place + shift), this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, o.image || mask, n.image || mask,
                why, role, application, address
           FROM (SELECT to_jsonb(trigger_ops_o.*) AS image, row_number() OVER () AS place FROM trigger_ops_old trigger_ops_o) o
-          JOIN (SELECT to_jsonb(trigger_ops_n.*) AS image, row_number() OVER () AS place FROM trigger_ops_new trigger_ops_n) n USING (place)
-         ORDER BY place;
+          FULL JOIN (SELECT to_jsonb(trigger_ops_n.*) AS image, row_number() OVER () AS place FROM trigger_ops_new trigger_ops_n) n ON n.place + shift = o.place
+         ORDER BY coalesce(o.place, n.place + shift);
     END IF;
+    GET DIAGNOSTICS news = ROW_COUNT;
+    IF news <> written THEN
+        PERFORM {home}.trigger_ops_unwritten();
+    END IF;
+    PERFORM {home}.trigger_ops_exact(style);
     RETURN NULL;
 END
 $body$
@@ -240,9 +308,12 @@ DECLARE
 BEGIN
     SELECT * INTO whose FROM {home}.trigger_ops_attribution(this, TG_RELID);
     INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, cause, role, application, address)
-    VALUES (whose.session, CASE WHEN whose.session IS NOT NULL THEN {home}.trigger_ops_allowance(whose.session, 1) ELSE 0 END, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP,
+    VALUES (whose.session, CASE WHEN whose.session IS NOT NULL THEN {home}.trigger_ops_allowance(this, whose.session, 1) ELSE 0 END, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP,
             jsonb_build_object('rows_estimated', (SELECT greatest(c.reltuples, 0)::bigint FROM pg_class c WHERE c.oid = TG_RELID)),
             coalesce(whose.cause, 'truncate'), session_user, current_setting('application_name'), coalesce(host(inet_client_addr()), 'local'));
+    IF NOT FOUND THEN
+        PERFORM {home}.trigger_ops_unwritten();
+    END IF;
     RETURN NULL;
 END
 $body$

@@ -1,3 +1,16 @@
+-- person --
+-- Tells people apart: neither case, nor blanks and what nobody sees, nor another way to write the same letters make somebody else.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_person(name text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+    IF getdatabaseencoding() = 'UTF8' THEN
+        -- Soft hyphen, blanks of no width, marks of direction, word joiner and byte order mark.
+        name := translate(normalize(name, NFKC), chr(173) || chr(8203) || chr(8204) || chr(8205) || chr(8206) || chr(8207) || chr(8288) || chr(65279), '');
+    END IF;
+    RETURN lower(regexp_replace(name, '[[:space:][:cntrl:]]', '', 'g'));
+END
+$body$
+
 -- open --
 -- Asks for a session; one that needs nobody's yes is active at once. What is asked for comes as one document.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_open(asked jsonb) RETURNS bigint
@@ -10,7 +23,7 @@ BEGIN
             needs, lasts, idle, longest, waits, most_rows, most_extensions, nonce)
     VALUES ('pending', asked -> 'uris', asked -> 'triggers', asked ->> 'reason', coalesce(asked ->> 'ticket', ''), asked ->> 'surface',
             asked ->> 'opener', coalesce(asked ->> 'opener_key', ''), coalesce(asked ->> 'opener_email', ''), coalesce(asked ->> 'host', ''),
-            current_setting('application_name'), (asked ->> 'needs')::integer, (asked ->> 'lasts')::interval, (asked ->> 'idle')::interval,
+            current_setting('application_name'), coalesce((asked ->> 'needs')::integer, 0), (asked ->> 'lasts')::interval, (asked ->> 'idle')::interval,
             (asked ->> 'longest')::interval, (asked ->> 'waits')::interval, (asked ->> 'most_rows')::integer, (asked ->> 'most_extensions')::smallint, asked ->> 'nonce')
     RETURNING * INTO made;
     INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor, detail)
@@ -45,9 +58,13 @@ DECLARE
     reached timestamptz;
 BEGIN
     UPDATE {home}.trigger_ops_session s
-       SET expires = least(s.expires + longer, s.activated + s.longest), extensions = s.extensions + 1
+       SET expires = CASE WHEN longer IS NOT NULL THEN least(s.expires + longer, s.activated + s.longest) END, extensions = s.extensions + 1
      WHERE s.id = session
     RETURNING s.expires INTO reached;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO016', MESSAGE = format(
+            'trigger_ops: session %s cannot be extended: there is none of that number.', session);
+    END IF;
     INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor, detail)
     VALUES (session, 'extended', actor, jsonb_build_object('expires', reached));
     RETURN reached;
@@ -73,10 +90,17 @@ END
 $body$
 
 -- tell --
--- Puts on record what happened to a session, or what was denied to somebody without one.
+-- Puts on record what happened to a session, or what was denied to somebody without one. That somebody approved is told by
+-- the functions that see to it, and by nobody else.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_tell(session bigint, kind text, actor text, detail jsonb) RETURNS void
-    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
-    INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor, detail) VALUES (session, kind, actor, detail)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+    IF kind IN ('requested', 'approved', 'activated', 'extended') THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO011', MESSAGE = format(
+            'trigger_ops: "%s" is put on record when it happens, and cannot be told.', kind);
+    END IF;
+    INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor, detail) VALUES (session, kind, actor, coalesce(detail, '{{}}'));
+END
 $body$
 
 -- record --
@@ -84,8 +108,8 @@ $body$
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_record(session bigint, statements jsonb) RETURNS void
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
     INSERT INTO {home}.trigger_ops_sessionstatement (session_id, transaction, template, digest, rows, took_ms, error, at)
-    SELECT session, coalesce(one.transaction, CASE WHEN one.error = '' THEN pg_current_xact_id()::text::bigint END), one.template,
-           encode(sha256(convert_to(one.template, 'UTF8')), 'hex'), one.rows, one.took_ms, one.error, coalesce(one.at, clock_timestamp())
+    SELECT session, coalesce(one.transaction, CASE WHEN coalesce(one.error, '') = '' THEN pg_current_xact_id()::text::bigint END), one.template,
+           encode(sha256(convert_to(one.template, 'UTF8')), 'hex'), one.rows, one.took_ms, coalesce(one.error, ''), coalesce(one.at, clock_timestamp())
       FROM jsonb_to_recordset(statements) AS one (transaction bigint, template text, rows bigint, took_ms double precision, error text, at timestamptz)
 $body$
 
@@ -96,6 +120,10 @@ CREATE OR REPLACE FUNCTION {home}.trigger_ops_acknowledge(transactions bigint[],
 DECLARE
     written integer;
 BEGIN
+    IF coalesce(btrim(actor), '') = '' OR coalesce(btrim(reason), '') = '' THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO011',
+            MESSAGE = 'trigger_ops: nothing is acknowledged without somebody and a reason: give --reason.';
+    END IF;
     INSERT INTO {home}.trigger_ops_acknowledgement (transaction, actor, reason)
     SELECT DISTINCT one, actor, reason FROM unnest(transactions) one;
     GET DIAGNOSTICS written = ROW_COUNT;
@@ -110,9 +138,13 @@ $body$
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_enter(sessions text, joins boolean DEFAULT false, statement text DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
-    this bigint := pg_current_xact_id()::text::bigint;
+    -- Where nothing can be written, nothing can be ignored: such a transaction may read on, and leaves no row.
+    writes boolean := current_setting('transaction_read_only') = 'off';
+    this bigint := CASE WHEN writes THEN pg_current_xact_id()::text::bigint END;
     now_is timestamptz := clock_timestamp();
+    wanted text;
     one record;
+    newest record;
     left_over interval;
     patience interval;
     before text := concat_ws(' ', current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout'));
@@ -123,33 +155,39 @@ BEGIN
             'trigger_ops: a session cannot begin inside a %s transaction, which would not see its end: begin the transaction inside the session.',
             upper(current_setting('transaction_isolation')));
     END IF;
-    FOR one IN
-        SELECT w.id AS wanted, s.*, (SELECT max(t.at) FROM {home}.trigger_ops_sessiontransaction t WHERE t.session_id = s.id) AS newest
-          FROM unnest(string_to_array(sessions, ',')) WITH ORDINALITY w (id, place)
-          LEFT JOIN {home}.trigger_ops_session s ON s.id::text = w.id
-         ORDER BY w.place
-    LOOP
-        IF one.id IS NULL OR one.state <> 'active' OR one.expires <= now_is THEN
+    FOREACH wanted IN ARRAY string_to_array(coalesce(sessions, ''), ',') LOOP
+        SELECT s.id, s.state, s.activated, s.expires, s.idle, s.role INTO one
+          FROM {home}.trigger_ops_session s WHERE s.id = CASE WHEN wanted ~ '^[1-9][0-9]{{0,17}}$' THEN wanted::bigint END;
+        IF one.id IS NULL OR one.state <> 'active' OR (one.expires > now_is) IS NOT TRUE THEN
             RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO002', MESSAGE = format(
-                'trigger_ops: session %s is %s: open another one.', one.wanted,
+                'trigger_ops: session %s is %s: open another one.', wanted,
                 CASE WHEN one.id IS NULL THEN 'unknown' WHEN one.state = 'active' THEN 'expired' ELSE one.state END);
         END IF;
-        IF coalesce(one.newest, one.activated) + one.idle <= now_is THEN
+        SELECT t.at, t.rows_before + (SELECT count(*) FROM {home}.trigger_ops_change c WHERE c.session_id = one.id AND c.transaction = t.transaction) AS rows INTO newest
+          FROM {home}.trigger_ops_sessiontransaction t WHERE t.session_id = one.id ORDER BY t.at DESC LIMIT 1;
+        IF (coalesce(newest.at, one.activated) + one.idle > now_is) IS NOT TRUE AND {home}.trigger_ops_is_idle(one.id) THEN
             RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO002', MESSAGE = format(
-                'trigger_ops: session %s is expired, for nothing was done in it for %s: open another one.', one.wanted, one.idle);
+                'trigger_ops: session %s is expired, for nothing was done in it for %s: open another one.', wanted, one.idle);
         END IF;
         IF one.role <> session_user THEN
             RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO003', MESSAGE = format(
-                'trigger_ops: session %s belongs to role "%s", not to "%s": connect as the role that opened it.', one.wanted, one.role, session_user);
+                'trigger_ops: session %s belongs to role "%s", not to "%s": connect as the role that opened it.', wanted, one.role, session_user);
         END IF;
-        INSERT INTO {home}.trigger_ops_sessiontransaction (session_id, transaction, pid, role, application, address)
-        VALUES (one.id, this, pg_backend_pid(), session_user, current_setting('application_name'), coalesce(host(inet_client_addr()), 'local'))
-        ON CONFLICT (transaction, session_id) DO NOTHING;
+        IF writes THEN
+            INSERT INTO {home}.trigger_ops_sessiontransaction (session_id, transaction, pid, role, application, address, rows_before)
+            VALUES (one.id, this, pg_backend_pid(), session_user, current_setting('application_name'), coalesce(host(inet_client_addr()), 'local'),
+                    coalesce(newest.rows, 0))
+            ON CONFLICT (transaction, session_id) DO NOTHING;
+            IF current_setting('max_prepared_transactions') <> '0' THEN
+                -- A prepared transaction would outlive the session and its revoke; PostgreSQL prepares none that notifies.
+                PERFORM pg_notify('trigger_ops_session', one.id::text);
+            END IF;
+        END IF;
         -- Whoever revokes the session finds by this lock which backends are in it.
         PERFORM pg_advisory_xact_lock_shared((1953656688::bigint << 32) | one.id);
         left_over := least(left_over, one.expires - now_is);
         patience := least(patience, one.expires - now_is, one.idle);
-        IF statement IS NOT NULL THEN
+        IF statement IS NOT NULL AND writes THEN
             INSERT INTO {home}.trigger_ops_sessionstatement (session_id, transaction, template, digest, error)
             VALUES (one.id, this, statement, encode(sha256(convert_to(statement, 'UTF8')), 'hex'), '');
             statement := NULL;
@@ -158,14 +196,29 @@ BEGIN
     PERFORM set_config('trigger_ops.session', sessions, true);
     present := current_setting('statement_timeout')::interval;
     IF left_over IS NOT NULL AND (present = interval '0' OR present > left_over) THEN
-        PERFORM set_config('statement_timeout', greatest(1, ceil(extract(epoch FROM left_over) * 1000))::bigint::text, true);
+        PERFORM set_config('statement_timeout', least(2147483647, greatest(1, ceil(extract(epoch FROM left_over) * 1000)))::bigint::text, true);
     END IF;
     present := current_setting('idle_in_transaction_session_timeout')::interval;
     IF patience IS NOT NULL AND (present = interval '0' OR present > patience) THEN
-        PERFORM set_config('idle_in_transaction_session_timeout', greatest(1, ceil(extract(epoch FROM patience) * 1000))::bigint::text, true);
+        PERFORM set_config('idle_in_transaction_session_timeout', least(2147483647, greatest(1, ceil(extract(epoch FROM patience) * 1000)))::bigint::text, true);
     END IF;
     RETURN before;
 END
+$body$
+
+-- is_idle --
+-- Whether nothing was done in a session for as long as it may be idle. Transactions are told by when they began: one that
+-- lasted for longer shows by what it wrote, or by the lock that it holds still. Only called by functions with a search_path of their own.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_is_idle(session bigint) RETURNS boolean
+    LANGUAGE sql AS $body$
+    SELECT coalesce(greatest(s.activated,
+                    (SELECT max(t.at) FROM {home}.trigger_ops_sessiontransaction t WHERE t.session_id = s.id),
+                    (SELECT max(c.at) FROM {home}.trigger_ops_change c WHERE c.session_id = s.id),
+                    (SELECT max(m.at) FROM {home}.trigger_ops_sessionstatement m WHERE m.session_id = s.id)) + s.idle <= clock_timestamp(), true)
+           AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = 1953656688 AND l.objid = s.id::oid
+                              AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) AND l.pid <> pg_backend_pid())
+      FROM {home}.trigger_ops_session s
+     WHERE s.id = session
 $body$
 
 -- state_machine --
@@ -185,17 +238,21 @@ BEGIN
         NEW.activated := NULL; NEW.expires := NULL; NEW.ended := NULL; NEW.ended_by := ''; NEW.end_cause := '';
         NEW.reason := btrim(NEW.reason);
         fault := CASE
-            WHEN coalesce(jsonb_typeof(NEW.triggers), '') <> 'array' OR jsonb_array_length(NEW.triggers) = 0 THEN 'it names no trigger'
+            WHEN coalesce(jsonb_typeof(NEW.triggers), '') <> 'array' THEN 'it names no trigger'
+            WHEN jsonb_array_length(NEW.triggers) = 0 THEN 'it names no trigger'
+            WHEN coalesce(jsonb_typeof(NEW.uris), '') <> 'array' THEN 'it does not name each trigger once'
             WHEN jsonb_array_length(NEW.triggers) <> jsonb_array_length(NEW.uris) THEN 'it does not name each trigger once'
             WHEN coalesce(NEW.reason, '') = '' THEN 'it gives no reason'
-            WHEN coalesce(btrim(NEW.opener), '') = '' THEN 'nobody opens it'
+            WHEN coalesce({home}.trigger_ops_person(NEW.opener), '') = '' THEN 'nobody opens it'
             WHEN NEW.lasts <= interval '0' OR NEW.lasts > NEW.longest OR NEW.idle <= interval '0' OR NEW.waits <= interval '0' THEN 'its times do not fit together'
             WHEN NEW.needs < 0 OR NEW.most_rows < 1 THEN 'its limits are not positive' END;
         IF fault IS NOT NULL THEN
             RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO011', MESSAGE = format('trigger_ops: the session cannot be asked for: %s.', fault);
         END IF;
-        NEW.needs := greatest(NEW.needs, (SELECT max(p.approvals) FROM {home}.trigger_ops_policy p
-                                           WHERE p.mode = 'four_eyes' AND NEW.triggers ? p.trigger));
+        NEW.needs := greatest(NEW.needs, (SELECT max(CASE coalesce(p.mode, g.policy) WHEN 'four_eyes' THEN greatest(1, coalesce(p.approvals, g.approvals)) END)
+                                            FROM jsonb_array_elements_text(NEW.triggers) one
+                                            LEFT JOIN {home}.trigger_ops_policy p ON p.trigger = one
+                                            LEFT JOIN {home}.trigger_ops_guard g ON true));
         RETURN NEW;
     END IF;
     IF OLD.state NOT IN ('pending', 'active') THEN
@@ -208,8 +265,9 @@ BEGIN
             'trigger_ops: what session %s is for cannot be changed: open another one.', OLD.id);
     END IF;
     IF NEW.state = OLD.state THEN
-        IF OLD.state <> 'active' OR OLD.expires <= now_is OR NEW.extensions <> OLD.extensions + 1 OR NEW.extensions > OLD.most_extensions
-           OR NEW.expires <= OLD.expires OR NEW.expires > OLD.activated + OLD.longest OR NEW.activated <> OLD.activated OR NEW.ended IS NOT NULL THEN
+        IF (OLD.state = 'active' AND OLD.expires > now_is AND NEW.extensions = OLD.extensions + 1 AND NEW.extensions <= OLD.most_extensions
+            AND NEW.expires > OLD.expires AND NEW.expires <= OLD.activated + OLD.longest AND NEW.activated = OLD.activated
+            AND NEW.ended IS NULL AND NEW.ended_by = '' AND NEW.end_cause = '') IS NOT TRUE THEN
             RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO016', MESSAGE = format(
                 'trigger_ops: session %s cannot be extended: %s; open another one.', OLD.id,
                 CASE WHEN OLD.state <> 'active' THEN 'it is ' || OLD.state WHEN OLD.expires <= now_is THEN 'it is expired'
@@ -220,13 +278,14 @@ BEGIN
     NEW.extensions := OLD.extensions;
     IF OLD.state = 'pending' AND NEW.state = 'active' THEN
         SELECT count(*) FILTER (WHERE r.verdict = 'approve') INTO votes FROM {home}.trigger_ops_review r WHERE r.session_id = OLD.id;
-        IF votes < OLD.needs OR EXISTS (SELECT FROM {home}.trigger_ops_review r WHERE r.session_id = OLD.id AND r.verdict = 'deny')
-           OR now_is >= OLD.opened + OLD.waits THEN
+        IF (votes >= OLD.needs) IS NOT TRUE OR EXISTS (SELECT FROM {home}.trigger_ops_review r WHERE r.session_id = OLD.id AND r.verdict = 'deny')
+           OR (now_is < OLD.opened + OLD.waits) IS NOT TRUE THEN
             RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO015', MESSAGE = format(
                 'trigger_ops: session %s cannot begin: it has %s of %s approvals.', OLD.id, votes, OLD.needs);
         END IF;
         NEW.activated := now_is;
         NEW.expires := now_is + OLD.lasts;
+        NEW.ended := NULL; NEW.ended_by := ''; NEW.end_cause := '';
         RETURN NEW;
     END IF;
     IF NOT (CASE NEW.state
@@ -258,7 +317,7 @@ DECLARE
 BEGIN
     SELECT * INTO one FROM {home}.trigger_ops_session s WHERE s.id = NEW.session_id FOR UPDATE;
     NEW.reviewer := btrim(NEW.reviewer);
-    NEW.person := lower(NEW.reviewer);
+    NEW.person := {home}.trigger_ops_person(NEW.reviewer);
     NEW.at := clock_timestamp();
     IF one.id IS NULL THEN
         fault := 'there is none of that number';
@@ -266,9 +325,9 @@ BEGIN
         fault := format('it is %s', one.state);
     ELSIF clock_timestamp() >= one.opened + one.waits THEN
         fault := 'nobody reviewed it in time, and it is expired';
-    ELSIF NEW.verdict NOT IN ('approve', 'deny') OR NEW.reviewer = '' THEN
+    ELSIF NEW.verdict NOT IN ('approve', 'deny') OR NEW.person = '' THEN
         fault := 'a review is somebody''s "approve" or "deny"';
-    ELSIF NEW.person = lower(btrim(one.opener)) OR (NEW.reviewer_key <> '' AND NEW.reviewer_key = one.opener_key) THEN
+    ELSIF NEW.person = {home}.trigger_ops_person(one.opener) OR (NEW.reviewer_key <> '' AND NEW.reviewer_key = one.opener_key) THEN
         fault := 'nobody reviews their own request';
         code := 'TO012';
     ELSIF EXISTS (SELECT FROM {home}.trigger_ops_review r WHERE r.session_id = one.id
@@ -309,24 +368,32 @@ END
 $body$
 
 -- commit_check --
--- At COMMIT: what was done in a session that was revoked or expired meanwhile is not kept.
+-- At COMMIT: what was done in a session that was revoked or expired meanwhile is not kept, nor more rows than it may write.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_commit_check() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     one record;
 BEGIN
-    SELECT s.state, s.expires INTO one FROM {home}.trigger_ops_session s WHERE s.id = NEW.session_id;
-    IF one.state = 'ended' OR (one.state = 'active' AND one.expires > clock_timestamp()) THEN
+    SELECT s.state, s.expires, s.ended, s.most_rows,
+           NEW.rows_before + (SELECT count(*) FROM {home}.trigger_ops_change c WHERE c.session_id = NEW.session_id AND c.transaction = NEW.transaction) AS rows
+      INTO one FROM {home}.trigger_ops_session s WHERE s.id = NEW.session_id;
+    IF (one.state = 'ended' AND one.ended < one.expires) OR (one.state = 'active' AND one.expires > clock_timestamp()) THEN
+        IF one.rows > one.most_rows THEN
+            RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO007', MESSAGE = format(
+                'trigger_ops: session %s may write %s rows and no more, so that nothing of this transaction is kept: do the work in several sessions.',
+                NEW.session_id, one.most_rows);
+        END IF;
         RETURN NULL;
     END IF;
     RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO005', MESSAGE = format(
         'trigger_ops: session %s is %s, so that nothing of this transaction is kept: open another one.', NEW.session_id,
-        CASE one.state WHEN 'active' THEN 'expired' ELSE one.state END);
+        CASE WHEN one.state IN ('active', 'ended') THEN 'expired' ELSE coalesce(one.state, 'unknown') END);
 END
 $body$
 
 -- evidence_guard --
--- Evidence only grows: rows are added, never changed. TRUNCATE is for an empty table and for Django's test databases.
+-- Evidence only grows: rows are added, never changed. TRUNCATE is for Django's test databases, and for empty tables while the
+-- guard is off: one statement might empty a watched table and take the row that says so along.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_evidence_guard() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
@@ -335,6 +402,10 @@ BEGIN
     IF TG_OP = 'TRUNCATE' THEN
         IF starts_with(current_database()::text, 'test_') THEN
             RETURN NULL;
+        END IF;
+        IF EXISTS (SELECT FROM {home}.trigger_ops_guard) THEN
+            RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO013', MESSAGE = format(
+                'trigger_ops: TRUNCATE on %I.%I is refused, for the guard is on: run manage.py pgtrigger guard remove first.', TG_TABLE_SCHEMA, TG_TABLE_NAME);
         END IF;
         -- An older snapshot does not see the rows that came after it: there only an empty file counts.
         EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I.%I)', TG_TABLE_SCHEMA, TG_TABLE_NAME) INTO is_empty;

@@ -22,7 +22,7 @@ from pgtrigger.management.commands.pgtrigger import Command as StockCommand
 
 from trigger_ops.management.outcomes import Outcome, errors_as_sentences
 from trigger_ops.management.streams import environment_colour
-from trigger_ops.management.subcommands import changes, check, diff, log, ls, plan
+from trigger_ops.management.subcommands import changes, check, diff, guard, log, ls, plan
 from trigger_ops.management.subcommands.contradictions import refuse_unspeakable
 from trigger_ops.management.subcommands.options import add_general_options
 from trigger_ops.states import ExitCode
@@ -46,6 +46,12 @@ class Command(StockCommand):
             one = subparsers.add_parser(verb.value, help=summary, description=summary)
             changes.add_arguments(one, verb)
             self._finish_parser(one, functools.partial(changes.handle, verb=verb))
+        one = subparsers.add_parser("guard", help=guard.SUMMARY, description=guard.SUMMARY)
+        inner = one.add_subparsers(title="what to do", required=True, metavar="WHAT")
+        for name, (summary, add_arguments, handle) in guard.VERBS.items():
+            two = inner.add_parser(name, help=summary, description=summary)
+            add_arguments(two)
+            self._finish_parser(two, handle)
         one = subparsers.add_parser("log", help=log.SUMMARY, description=log.SUMMARY)
         log.add_arguments(one)
         self._finish_parser(one, log.handle)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -65,6 +65,11 @@ def add_arguments(parser: CommandParser, verb: Verb) -> None:
         parser.add_argument(
             "--functions", action="store_true", help="Functions that nothing executes as well"
         )
+    add_run_options(parser)
+
+
+def add_run_options(parser: CommandParser) -> None:
+    """Add how a plan is made and carried out, whatever it does."""
     parser.add_argument("--plan", metavar="FILE", help="Carry out a plan that --out wrote")
     parser.add_argument(
         "--dry-run", action="store_true", help="Print the SQL that would run; change nothing"
@@ -88,8 +93,14 @@ def add_arguments(parser: CommandParser, verb: Verb) -> None:
     parser.add_argument("--reason", default="", help="Why, for the ledger")
 
 
-def handle(command: BaseCommand, options: Mapping[str, Any], verb: Verb) -> None:
-    """Plan and carry out one verb.
+def handle(
+    command: BaseCommand,
+    options: Mapping[str, Any],
+    verb: Verb,
+    *,
+    first: Callable[[], None] | None = None,
+) -> None:
+    """Plan and carry out one verb; do ``first`` before, once nothing stands in the way.
 
     Raises:
         Outcome: 4 if it was refused or declined, 5 if it is busy, 6 if it was cut short.
@@ -108,6 +119,9 @@ def handle(command: BaseCommand, options: Mapping[str, Any], verb: Verb) -> None
     if asked:
         refuse_hazards(planned, allowed)  # before anybody thinks about an answer
         _ask(command, options, planned)
+    if first is not None:
+        refuse_hazards(planned, allowed)
+        first()
     with _stoppable(), progress_on(command, options) as on_progress:
         report = api.apply(
             planned,
@@ -137,18 +151,28 @@ def _commit_each_table(command: BaseCommand) -> None:
 def _asks(options: Mapping[str, Any]) -> bool:
     """Tell whether a person has to say yes: everything is meant, and a person is there."""
     everything = not options.get("uris") and not options.get("expired")
-    return everything and not options.get("no_input") and _somebody_is_there()
+    return everything and not options.get("no_input") and somebody_is_there()
 
 
-def _somebody_is_there() -> bool:
+def somebody_is_there() -> bool:
+    """Tell whether a person could answer."""
     # A process may be started without stdin (None), or have closed it.
     return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
 
 def _ask(command: BaseCommand, options: Mapping[str, Any], planned: Plan) -> None:
+    say(command.stderr, plans.as_text(planned, colour=wants_colour(command.stderr, options)))
+    demand_yes(command, "Carry this out?")
+
+
+def demand_yes(command: BaseCommand, question: str) -> None:
+    """Ask whoever is there.
+
+    Raises:
+        Outcome: 4 for any answer but yes.
+    """
     try:
-        say(command.stderr, plans.as_text(planned, colour=wants_colour(command.stderr, options)))
-        say(command.stderr, 'Carry this out? Type "yes": ', ending="")
+        say(command.stderr, f'{question} Type "yes": ', ending="")
         command.stderr.flush()
         answer = input()
     except (EOFError, KeyboardInterrupt, UnicodeDecodeError):

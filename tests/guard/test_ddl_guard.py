@@ -1,0 +1,297 @@
+"""The guard of DDL: event triggers that let nobody take a witness or the gate away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from demo_site.past.models import Receipt
+from tests.damage import install_sql, make_role, pgid, run
+from tests.guard.parts import IGNORE, body, gate_body, put_gate, put_stock_body, put_witness
+from trigger_ops.catalog.reading import sqlstate
+from trigger_ops.exceptions import Refused
+from trigger_ops.guard import ddl
+from trigger_ops.states import Verb
+
+RECEIPT = "past.Receipt:append_only"
+WITNESS = "trigger_ops_witness"
+MODES = (
+    "SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = 'past_receipt'::regclass "
+    "AND tgname ~ '^trigger_ops_' ORDER BY 1"
+)
+
+
+def switch_on() -> None:
+    texts = ddl.statements("default", "public")
+    ddl.carry_out(
+        "default", "public", texts, verb=Verb.GUARD_INSTALL, actor="user:ada", reason="a test"
+    )
+
+
+def switch_off() -> None:
+    texts = ddl.removal("default", "public")
+    ddl.carry_out(
+        "default", "public", texts, verb=Verb.GUARD_REMOVE, actor="user:ada", reason="a test"
+    )
+
+
+@pytest.fixture
+def watched(own_database: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+    """Let `default` have a gate, a witness on one table, and the guard of DDL."""
+    put_gate()
+    put_witness()
+    switch_on()
+    return own_database
+
+
+def refused(act: Callable[[], object]) -> str:
+    """Demand that the guard refuses, and return what it says."""
+    with pytest.raises(DatabaseError) as caught, transaction.atomic():
+        act()
+    assert sqlstate(caught.value) == "42501"
+    assert "TO006" in str(caught.value)
+    message = str(caught.value).splitlines()[0]
+    assert message.startswith("trigger_ops: ")
+    assert message.endswith(": run manage.py pgtrigger guard remove first.")
+    return message
+
+
+ALIKE = (
+    "CREATE OR REPLACE TRIGGER trigger_ops_witness AFTER INSERT ON past_receipt "
+    "FOR EACH ROW EXECUTE FUNCTION {function}"
+)
+REFUSED = [
+    f"ALTER TABLE past_receipt DISABLE TRIGGER {WITNESS}",
+    "ALTER TABLE past_receipt DISABLE TRIGGER ALL",
+    "ALTER TABLE past_receipt DISABLE TRIGGER USER",
+    "ALTER TABLE past_receipt ENABLE TRIGGER ALL",
+    f"ALTER TABLE past_receipt ENABLE TRIGGER {WITNESS}",
+    f"ALTER TABLE past_receipt ENABLE REPLICA TRIGGER {WITNESS}",
+    f"ALTER TABLE past_receipt ADD COLUMN a integer, DISABLE TRIGGER {WITNESS}",
+    f"DROP TRIGGER {WITNESS} ON past_receipt",
+    f"DROP TRIGGER {WITNESS}_truncate ON past_receipt",
+    f"ALTER TRIGGER {WITNESS} ON past_receipt RENAME TO harmless",
+    ALIKE.format(function="suppress_redundant_updates_trigger()"),
+    "DROP FUNCTION trigger_ops_witness_row CASCADE",
+    "DROP FUNCTION trigger_ops_gate(name) CASCADE",
+    "DROP ROUTINE trigger_ops_enter CASCADE",
+    "DROP TABLE trigger_ops_change",
+    "ALTER TABLE trigger_ops_change DISABLE TRIGGER ALL",
+    f"DROP FUNCTION {IGNORE}(name)",
+    f"ALTER FUNCTION {IGNORE}(name) RENAME TO elsewhere",
+    f"ALTER FUNCTION {IGNORE}(name) SECURITY DEFINER",
+    f"ALTER FUNCTION {IGNORE}(name) SET search_path = public",
+    f"ALTER FUNCTION {IGNORE}(name) STABLE",
+    f"ALTER ROUTINE {IGNORE}(name) SET SCHEMA elsewhere",
+    (
+        f"CREATE OR REPLACE FUNCTION {IGNORE}(trigger_name name) RETURNS boolean LANGUAGE sql "
+        "AS 'SELECT true'"
+    ),
+    "DROP SCHEMA public CASCADE",
+]
+
+
+@pytest.mark.parametrize("replica", [False, True], ids=["", "as a replica"])
+@pytest.mark.parametrize("statement", REFUSED)
+@pytest.mark.usefixtures("watched")
+def test_what_would_take_the_guard_away_is_refused(statement: str, *, replica: bool) -> None:
+    def act() -> None:
+        if replica:
+            run("SET LOCAL session_replication_role = replica")
+        run(statement)
+
+    run("CREATE SCHEMA elsewhere")
+    assert refused(act)
+    assert run(MODES) == [(WITNESS, "A"), (f"{WITNESS}_truncate", "A")]
+    assert body() == gate_body()
+
+
+def put_it_back_by_hand() -> None:
+    put_stock_body()
+
+
+def install_as_stock_does() -> None:
+    run(install_sql(RECEIPT).replace("{", "{{").replace("}", "}}"))
+
+
+@pytest.mark.parametrize("act", [put_it_back_by_hand, install_as_stock_does])
+@pytest.mark.usefixtures("watched")
+def test_the_stock_function_becomes_the_gate_at_once(act: Callable[[], None]) -> None:
+    with transaction.atomic():
+        act()
+        assert body() == gate_body()
+    assert run(MODES) == [(WITNESS, "A"), (f"{WITNESS}_truncate", "A")]
+
+
+PASSES = [
+    "ALTER TABLE past_receipt ADD COLUMN a integer",
+    "ALTER TABLE past_receipt RENAME TO past_voucher",
+    f"ALTER TABLE past_receipt ENABLE ALWAYS TRIGGER {WITNESS}",
+    "ALTER TABLE past_receipt DISABLE TRIGGER {trigger}",
+    "DROP TABLE past_receipt",
+    "CREATE SCHEMA more CREATE TABLE past_receipt (id integer)",
+    "CREATE TABLE other (id integer)",
+    "CREATE FUNCTION other() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+    (
+        "CREATE TRIGGER other BEFORE UPDATE ON past_receipt FOR EACH ROW "
+        "EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+    ),
+    "CREATE INDEX ON past_receipt (number)",
+    "TRUNCATE past_receipt",
+    # A table that no trigger of pgtrigger guards any more needs no witness.
+    f"DROP TRIGGER {{trigger}} ON past_receipt; DROP TRIGGER {WITNESS} ON past_receipt",
+    "ALTER SCHEMA public RENAME TO somewhere",
+]
+
+
+@pytest.mark.parametrize("statement", PASSES)
+@pytest.mark.usefixtures("watched")
+def test_what_is_no_harm_passes(statement: str) -> None:
+    with transaction.atomic():
+        run(statement, trigger=pgid(RECEIPT))
+        transaction.set_rollback(True)
+
+
+@pytest.mark.usefixtures("watched")
+def test_a_witness_that_is_made_anew_fires_always() -> None:
+    run(ALIKE.format(function="trigger_ops_witness_row('alone', '{{}}')"))
+    assert run(MODES)[0] == (WITNESS, "A")
+
+
+@pytest.mark.usefixtures("watched")
+def test_partitions_keep_their_witnesses_in_mode_always() -> None:
+    put_witness("awkward_measurement")
+    for place in ("awkward_measurement", "ONLY awkward_measurement_2024"):
+        refused(lambda: run(f"ALTER TABLE {place} DISABLE TRIGGER {WITNESS}"))  # noqa: B023
+    run(
+        "CREATE TABLE awkward_measurement_2030 PARTITION OF awkward_measurement "
+        "FOR VALUES FROM ('2030-01-01') TO ('2031-01-01')"
+    )
+    run("ALTER TABLE awkward_measurement DETACH PARTITION awkward_measurement_2030")
+    run(
+        "ALTER TABLE awkward_measurement ATTACH PARTITION awkward_measurement_2030 "
+        "FOR VALUES FROM ('2030-01-01') TO ('2031-01-01')"
+    )
+    (mode,) = run(
+        "SELECT tgenabled FROM pg_trigger WHERE tgname = %s "
+        "AND tgrelid = 'awkward_measurement_2030'::regclass",
+        WITNESS,
+    )
+    assert mode == ("A",)
+
+
+@pytest.mark.usefixtures("watched")
+def test_the_owner_of_everything_but_the_event_trigger_cannot_get_rid_of_it() -> None:
+    owner = make_role("owner")
+    database = run("SELECT current_database()")[0][0]
+    run("ALTER DATABASE {database} OWNER TO {owner}", database=database, owner=owner)
+    try:
+        for statement in (
+            "DROP FUNCTION trigger_ops_ddl_guard.watch() CASCADE",
+            "DROP SCHEMA trigger_ops_ddl_guard CASCADE",
+            "ALTER EVENT TRIGGER trigger_ops_ddl_guard DISABLE",
+            "DROP EVENT TRIGGER trigger_ops_ddl_guard",
+        ):
+            with pytest.raises(DatabaseError, match="must be owner"), transaction.atomic():
+                run(f"SET LOCAL ROLE {{owner}}; {statement}", owner=owner)
+        assert ddl.fault("default", "public") == ""
+    finally:
+        run("ALTER DATABASE {database} OWNER TO CURRENT_USER", database=database)
+        run("DROP ROLE {owner}", owner=owner)
+
+
+@pytest.fixture
+def ordinary(own_database: BaseDatabaseWrapper) -> Iterator[str]:
+    """Let `default` work as a role that is no superuser."""
+    role = make_role("ordinary")
+    run("GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}", role=role)
+    run("SET ROLE {role}", role=role)
+    yield role
+    run("RESET ROLE")
+    run("DROP OWNED BY {role}", role=role)
+    run("DROP ROLE {role}", role=role)
+
+
+def test_without_a_superuser_it_is_refused_with_a_sentence(ordinary: str) -> None:
+    with pytest.raises(Refused, match=f'role "{ordinary}" on "default" is none'):
+        switch_on()
+    assert run("SELECT 1 FROM pg_event_trigger") == []
+
+
+# On and off ---------------------------------------------------------------------------------------
+
+
+def objects() -> list[Any]:
+    return [
+        *run("SELECT evtname FROM pg_event_trigger ORDER BY 1"),
+        *run("SELECT nspname FROM pg_namespace WHERE nspname = %s", ddl.SCHEMA),
+    ]
+
+
+@pytest.mark.usefixtures("own_database")
+def test_switched_on_twice_and_off_it_leaves_nothing_but_entries() -> None:
+    put_gate()
+    before = objects()
+    for _ in range(2):
+        switch_on()
+        assert ddl.fault("default", "public") == ""
+        assert run("SELECT ddl FROM trigger_ops_guard") == [(True,)]
+    assert objects() == [("trigger_ops_ddl_guard",), ("trigger_ops_drop_guard",), (ddl.SCHEMA,)]
+    switch_off()
+    assert objects() == before == []
+    assert run("SELECT ddl FROM trigger_ops_guard") == [(False,)]
+    kinds = run("SELECT kind, count(*) FROM trigger_ops_ledgerentry GROUP BY 1 ORDER BY 1")
+    assert [kind for kind, _ in kinds] == ["finished", "started", "statement"]
+    assert kinds[0][1] == kinds[1][1] == 3
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("DROP EVENT TRIGGER trigger_ops_ddl_guard", "trigger_ops_ddl_guard is missing"),
+        ("DROP EVENT TRIGGER trigger_ops_drop_guard", "trigger_ops_drop_guard is missing"),
+        ("ALTER EVENT TRIGGER trigger_ops_ddl_guard DISABLE", "is not ENABLE ALWAYS"),
+        ("ALTER EVENT TRIGGER trigger_ops_drop_guard ENABLE", "is not ENABLE ALWAYS"),
+        (
+            (
+                "CREATE OR REPLACE FUNCTION trigger_ops_ddl_guard.watch() RETURNS event_trigger "
+                "LANGUAGE plpgsql AS 'BEGIN END'"
+            ),
+            "has another function trigger_ops_ddl_guard.watch",
+        ),
+        (
+            (
+                "CREATE OR REPLACE FUNCTION trigger_ops_ddl_guard.gate_body() RETURNS text "
+                "LANGUAGE sql IMMUTABLE AS 'SELECT NULL'"
+            ),
+            "has another function trigger_ops_ddl_guard.gate_body",
+        ),
+        (
+            (
+                "DROP EVENT TRIGGER trigger_ops_drop_guard; CREATE EVENT TRIGGER "
+                "trigger_ops_drop_guard ON sql_drop WHEN TAG IN ('DROP VIEW') EXECUTE FUNCTION "
+                "trigger_ops_ddl_guard.watch_drops(); "
+                "ALTER EVENT TRIGGER trigger_ops_drop_guard ENABLE ALWAYS"
+            ),
+            "is for something else",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("watched")
+def test_what_was_done_to_it_is_said_and_mended(statement: str, says: str) -> None:
+    run(statement)
+    assert says in ddl.fault("default", "public")
+    switch_on()
+    assert ddl.fault("default", "public") == ""
+
+
+@pytest.mark.usefixtures("watched")
+def test_django_makes_and_drops_tables_under_it(own_database: BaseDatabaseWrapper) -> None:
+    with own_database.schema_editor() as editor:
+        editor.delete_model(Receipt)
+        editor.create_model(Receipt)
+    assert body() == gate_body()

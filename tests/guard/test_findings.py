@@ -1,0 +1,286 @@
+"""C006, W006 and C007: what `check` says of a guard, and what it does not say because of one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pgtrigger
+import pytest
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from demo_site.past.models import Receipt
+from tests.damage import make_role, pgid, run
+from tests.guard.parts import IGNORE, put_gate, put_stock_body, put_witness
+from trigger_ops import api
+from trigger_ops.drift import Finding
+from trigger_ops.guard import ddl
+from trigger_ops.states import Level, Verb
+
+RECEIPT = "past.Receipt:append_only"
+REASON = "INC-12: a wrong receipt, taken out by hand"
+#: What concerns others' doings, and must not change because of what we put there ourselves.
+UNMOVED = ("C002", "C003", "W002", "W009", "W010", "W012", "I002", "I004", "I007", "I010", "I014")
+
+
+def found(*codes: str, schema: str | None = None, table: str | None = None) -> list[Finding]:
+    """Return the findings of some IDs, about one schema and table where they are given."""
+    return [
+        one
+        for one in api.check(databases=["default"]).findings
+        if one.id.removeprefix("trigger_ops.") in codes
+        and schema in (None, one.schema)
+        and table in (None, one.table)
+    ]
+
+
+def of_the_gate() -> list[Finding]:
+    return [one for one in found("C006") if IGNORE in one.message]
+
+
+@pytest.fixture
+def watched(own_database: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+    """Let `default` have a gate, and a witness on one table."""
+    put_gate()
+    put_witness()
+    return own_database
+
+
+def delete_one() -> None:
+    """Delete a receipt past its trigger, outside any session."""
+    receipt = Receipt.objects.create(number="R-1")
+    with pgtrigger.ignore(RECEIPT):
+        assert Receipt.objects.filter(pk=receipt.pk).delete()[0] == 1
+
+
+# Nothing more than there is to say ----------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("own_database")
+def test_a_guard_brings_no_finding_about_others() -> None:
+    before = [(one.id, one.uri, one.table, one.message) for one in found(*UNMOVED)]
+    assert found("C006", "C007", "W006") == []
+    put_gate()
+    for table in ("past_receipt", "past_invoice", "past_customer"):
+        put_witness(table)
+    assert [(one.id, one.uri, one.table, one.message) for one in found(*UNMOVED)] == before
+    assert of_the_gate() == found("C007") == found("W006", table="past_receipt") == []
+
+
+@pytest.mark.usefixtures("watched")
+def test_the_ddl_guard_brings_no_finding_either() -> None:
+    before = [(one.id, one.message) for one in found(*UNMOVED, "C006")]
+    switch_on_ddl_guard()
+    assert [(one.id, one.message) for one in found(*UNMOVED, "C006")] == before
+
+
+@pytest.mark.usefixtures("own_database")
+def test_where_the_guard_is_off_a_wrong_ignore_function_stays_c002() -> None:
+    gut_the_gate()
+    assert [one.schema for one in found("C002")] == ["public"]
+    assert found("C006") == []
+
+
+@pytest.mark.usefixtures("own_database")
+def test_a_gate_where_the_guard_is_off_is_a_wrong_ignore_function() -> None:
+    put_gate()
+    run("DELETE FROM trigger_ops_guard")
+    assert [one.schema for one in found("C002")] == ["public"]
+    assert found("C006", "C007", "W006") == []
+
+
+# C006 ---------------------------------------------------------------------------------------------
+
+
+def gut_the_gate() -> None:
+    run(
+        f"CREATE OR REPLACE FUNCTION {IGNORE}(trigger_name name) RETURNS boolean LANGUAGE sql "
+        "AS 'SELECT true'"
+    )
+
+
+def run_stock_sql() -> None:
+    put_stock_body()
+
+
+def let_it_run_as_its_owner() -> None:
+    run(f"ALTER FUNCTION {IGNORE}(name) SECURITY DEFINER")
+
+
+def rename_it() -> None:
+    run(f"ALTER FUNCTION {IGNORE}(name) RENAME TO elsewhere")
+
+
+@pytest.mark.parametrize(
+    "damage", [gut_the_gate, run_stock_sql, let_it_run_as_its_owner, rename_it]
+)
+@pytest.mark.usefixtures("watched")
+def test_a_gate_that_is_none_is_c006_and_not_c002(damage: object) -> None:
+    assert callable(damage)
+    damage()
+    (one,) = of_the_gate()
+    assert (one.level, one.schema, one.uri) == (Level.CRITICAL, "public", None)
+    assert one.fix == "manage.py pgtrigger guard install"
+    assert found("C002") == []
+    status = api.guard_status("default")
+    assert [gate.schema for gate in status.gates if gate.name == IGNORE and gate.fault] == [
+        "public"
+    ]
+    assert status.amiss
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        (
+            (
+                "CREATE OR REPLACE FUNCTION trigger_ops_gate(trigger_name name) RETURNS boolean "
+                "LANGUAGE sql AS 'SELECT true'"
+            ),
+            "trigger_ops_gate has another body",
+        ),
+        ("ALTER FUNCTION trigger_ops_gate(name) SECURITY INVOKER", "trigger_ops_gate has other"),
+        ("ALTER FUNCTION trigger_ops_gate(name) RESET search_path", "trigger_ops_gate has other"),
+        (
+            "ALTER FUNCTION trigger_ops_witness_row() RENAME TO elsewhere",
+            "trigger_ops_witness_row is missing",
+        ),
+        (
+            "ALTER FUNCTION trigger_ops_acknowledge(bigint[], text, text) RENAME TO elsewhere",
+            "trigger_ops_acknowledge is missing",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("watched")
+def test_a_function_behind_the_gate_that_was_changed_is_c006(statement: str, says: str) -> None:
+    assert not any(says in one.message for one in found("C006"))
+    run(statement)
+    (one,) = [one for one in found("C006") if says in one.message]
+    assert (one.level, one.schema) == (Level.CRITICAL, "public")
+
+
+def switch_on_ddl_guard() -> None:
+    texts = ddl.statements("default", "public")
+    ddl.carry_out(
+        "default", "public", texts, verb=Verb.GUARD_INSTALL, actor="user:ada", reason="a test"
+    )
+
+
+@pytest.mark.usefixtures("watched")
+def test_event_triggers_that_should_be_there_and_are_not_are_c006() -> None:
+    switch_on_ddl_guard()
+    run("DROP EVENT TRIGGER trigger_ops_drop_guard")
+    (one,) = [one for one in found("C006") if "event trigger" in one.message]
+    assert "trigger_ops_drop_guard is missing" in one.message
+    assert one.fix == "manage.py pgtrigger guard install --ddl-guard"
+    api.switch_ddl_guard("default", Verb.GUARD_INSTALL, actor="user:ada")
+    assert not [one for one in found("C006") if "event trigger" in one.message]
+
+
+# W006 ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        (
+            "ALTER TABLE past_receipt DISABLE TRIGGER trigger_ops_witness",
+            "trigger_ops_witness is not ENABLE ALWAYS",
+        ),
+        (
+            "ALTER TABLE past_receipt ENABLE TRIGGER ALL",
+            "trigger_ops_witness_truncate is not ENABLE ALWAYS",
+        ),
+        ("DROP TRIGGER trigger_ops_witness ON past_receipt", "trigger_ops_witness is missing"),
+        (
+            (
+                "CREATE OR REPLACE TRIGGER trigger_ops_witness AFTER INSERT OR UPDATE OR DELETE ON "
+                "past_receipt FOR EACH ROW WHEN (false) "
+                "EXECUTE FUNCTION trigger_ops_witness_row('alone', '{{}}'); "
+                "ALTER TABLE past_receipt ENABLE ALWAYS TRIGGER trigger_ops_witness"
+            ),
+            "trigger_ops_witness has another condition",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("watched")
+def test_a_witness_that_lacks_something_is_w006(statement: str, says: str) -> None:
+    assert found("W006", table="past_receipt") == []
+    run(statement)
+    (one,) = found("W006", table="past_receipt")
+    assert (one.level, one.schema, one.uri) == (Level.WARNING, "public", None)
+    assert says in one.message
+    assert one.fix == "manage.py pgtrigger guard install"
+    assert api.guard_status("default").amiss
+
+
+@pytest.mark.usefixtures("watched")
+def test_there_is_one_w006_for_each_table_that_lacks_witnesses() -> None:
+    tables = [(one.schema, one.table) for one in found("W006")]
+    assert len(tables) == len(set(tables))
+    assert ("public", "past_invoice") in tables
+    assert ("public", "past_receipt") not in tables
+
+
+# C007 ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("watched")
+def test_what_went_past_a_trigger_is_c007_until_it_is_acknowledged() -> None:
+    delete_one()
+    delete_one()
+    (one,) = found("C007")
+    assert (one.level, one.schema, one.uri) == (Level.CRITICAL, None, None)
+    role = run("SELECT session_user::text")[0][0]
+    assert "in 2 transactions: 2 rows of public.past_receipt changed" in one.message
+    assert f'past {pgid(RECEIPT)}, by role "{role}", 20' in one.message
+    assert one.fix == "manage.py pgtrigger guard acknowledge --reason …"
+    numbers = [past.transaction for past in api.unattributed("default")]
+    api.acknowledge("default", numbers[:1], actor="user:ada", reason=REASON)
+    (one,) = found("C007")
+    assert "in 1 transaction: 1 row of public.past_receipt changed" in one.message
+    api.acknowledge("default", numbers, actor="user:ada", reason=REASON)
+    assert found("C007") == []
+
+
+@pytest.mark.usefixtures("watched")
+def test_a_trigger_that_stood_aside_unseen_is_c007_too() -> None:
+    run("DROP TRIGGER trigger_ops_witness ON past_receipt")
+    delete_one()
+    (one,) = found("C007")
+    assert f"no row on record, past {pgid(RECEIPT)}" in one.message
+
+
+@pytest.mark.usefixtures("watched")
+def test_what_was_rolled_back_is_nobodys_business() -> None:
+    with transaction.atomic():
+        delete_one()
+        transaction.set_rollback(True)
+    assert found("C007") == []
+
+
+# Where it may not be read -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def outsider(watched: BaseDatabaseWrapper) -> Iterator[str]:
+    """Let `default` work as a role that may read none of our tables."""
+    role = make_role("outsider")
+    run("SET ROLE {role}", role=role)
+    yield role
+    run("RESET ROLE")
+    run("DROP ROLE {role}", role=role)
+
+
+def test_whoever_may_not_read_our_tables_is_told_of_the_gate_all_the_same(
+    outsider: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "trigger_ops"):
+        assert found("C002") == []
+    assert "the guard of default was not read in full" in caplog.text
+    assert of_the_gate() == found("C007") == []
+    run("RESET ROLE")
+    gut_the_gate()
+    run("SET ROLE {role}", role=outsider)
+    assert len(of_the_gate()) == 1

@@ -1,0 +1,243 @@
+"""Sessions from outside: opening them for others to use, reviewing, ending and reading them."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Collection, Iterator, Sequence
+
+from django.db import DEFAULT_DB_ALIAS
+
+from trigger_ops.api.inspecting import known
+from trigger_ops.durations import duration as read_duration
+from trigger_ops.exceptions import SessionRefused, UnknownSession
+from trigger_ops.ledger.guard import guard_home
+from trigger_ops.ledger.sessions import read_sessions
+from trigger_ops.ledger.tables import reading
+from trigger_ops.records import Actor, SessionRecord
+from trigger_ops.sessions import ending, reviewing
+from trigger_ops.sessions.current import outside_all
+from trigger_ops.sessions.ending import Revocation
+from trigger_ops.sessions.opening import open_session as open_row
+from trigger_ops.sessions.reporting import (
+    SessionAccount,
+    SessionReport,
+    account_of,
+    reports_on,
+)
+from trigger_ops.sessions.requests import actor_of, session_request
+from trigger_ops.states import SessionState
+
+
+def open_session(
+    *selectors: str,
+    reason: str,
+    actor: Actor | str | None = None,
+    ticket: str | None = None,
+    duration: str | dt.timedelta | None = None,
+    using: str = DEFAULT_DB_ALIAS,
+    history: bool = False,
+    nonce: str | None = None,
+) -> SessionRecord:
+    """Open a session for ``session(id=…)`` to use, or ask for one that others have to approve.
+
+    ``nonce`` is a text of the caller's that no two sessions may share, so that a form that is
+    sent twice opens one session.
+
+    Raises:
+        UnknownSelector, UnknownDatabase, BadDuration: naming what would be right.
+        SessionRefused: in a sentence that says what to do.
+    """
+    alias = known(using)
+    request = session_request(
+        selectors,
+        alias=alias,
+        reason=reason,
+        actor=actor,
+        surface="open",
+        ticket=ticket,
+        lasts=duration,
+        history=history,
+        nonce=nonce,
+    )
+    return find_session(open_row(alias, request), using=alias)
+
+
+def review_session(
+    session: int,
+    *,
+    reviewer: Actor,
+    verdict: str,
+    remark: str = "",
+    using: str = DEFAULT_DB_ALIAS,
+) -> SessionRecord:
+    """Give somebody's "approve" or "deny" to a pending session; return what became of it.
+
+    Whoever calls this has made sure who the reviewer is, and that they may review.
+
+    Raises:
+        UnknownSession: for a number that no session has.
+        SessionRefused: for one's own request, a second vote, and what is not pending any more.
+    """
+    alias, home = _place(using)
+    find_session(session, using=alias)
+    reviewing.review(alias, home, session, reviewer=reviewer, verdict=verdict, remark=remark)
+    return find_session(session, using=alias)
+
+
+def extend_session(
+    session: int,
+    *,
+    longer: str | dt.timedelta,
+    actor: Actor | str | None = None,
+    using: str = DEFAULT_DB_ALIAS,
+) -> SessionRecord:
+    """Move the end of an active session, never past its longest.
+
+    Raises:
+        UnknownSession, BadDuration: naming what would be right.
+        SessionRefused: for one that is over, or was extended as often as it may be.
+    """
+    alias, home = _place(using)
+    length = longer if isinstance(longer, dt.timedelta) else read_duration(longer)
+    found = find_session(session, using=alias)
+    by = actor_of(actor).name
+    ending.extend(alias, home, found, actor=by, longer=length)
+    return find_session(session, using=alias)
+
+
+def end_session(
+    session: int, *, actor: Actor | str | None = None, using: str = DEFAULT_DB_ALIAS
+) -> SessionRecord:
+    """End a session that is not needed any more; one that is over stays as it is.
+
+    Raises:
+        UnknownSession: for a number that no session has.
+        SessionRefused: when the database refuses.
+    """
+    alias, home = _place(using)
+    found = find_session(session, using=alias)
+    ending.end(alias, home, found, actor=actor_of(actor).name)
+    return find_session(session, using=alias)
+
+
+def revoke_session(
+    session: int,
+    *,
+    reason: str,
+    actor: Actor | str | None = None,
+    using: str = DEFAULT_DB_ALIAS,
+) -> Revocation:
+    """Stop a session at once, and whoever is in it.
+
+    Raises:
+        UnknownSession: for a number that no session has.
+        SessionRefused: without a reason, and when the database refuses.
+    """
+    alias, home = _place(using)
+    found = find_session(session, using=alias)
+    # However short: whoever stops a session in a hurry has no time for words.
+    said = reason.replace("\0", "").strip()
+    if not said:
+        raise SessionRefused("A revocation needs a reason: say why with --reason.")
+    return ending.revoke(alias, home, found, actor=actor_of(actor).name, cause=said)
+
+
+def list_sessions(
+    *,
+    using: str = DEFAULT_DB_ALIAS,
+    states: Collection[SessionState] = (),
+    opener: str | None = None,
+    limit: int = 100,
+) -> list[SessionRecord]:
+    """Return sessions, newest first, that are in one of the states and were opened by somebody.
+
+    Raises:
+        SessionRefused: where our tables are missing.
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    alias, home = _place(using)
+    with outside_all():
+        return read_sessions(alias, home, states=states, opener=opener, limit=limit)
+
+
+def find_session(session: int, *, using: str = DEFAULT_DB_ALIAS) -> SessionRecord:
+    """Return one session as it is now.
+
+    Raises:
+        UnknownSession: for a number that no session has.
+        SessionRefused: where our tables are missing.
+    """
+    alias, home = _place(using)
+    with outside_all():
+        return _found(alias, home, session)
+
+
+def show_session(session: int, *, using: str = DEFAULT_DB_ALIAS) -> SessionAccount:
+    """Return a session with its report and all its evidence, as of one moment.
+
+    Raises:
+        UnknownSession: for a number that no session has.
+        SessionRefused: where our tables are missing.
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    with _one_moment(using) as (alias, home):
+        return account_of(alias, home, _found(alias, home, session))
+
+
+def session_report(
+    session: int, *, using: str = DEFAULT_DB_ALIAS, at_work: bool = False
+) -> SessionReport:
+    """Return what statements, decisions and rows of a session say together.
+
+    ``at_work`` says that it is no finding that the session is active still.
+
+    Raises:
+        UnknownSession: for a number that no session has.
+        SessionRefused: where our tables are missing.
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    with _one_moment(using) as (alias, home):
+        found = _found(alias, home, session)
+        (report,) = reports_on(alias, home, [found], at_work=at_work)
+        return report
+
+
+def session_reports(
+    sessions: Sequence[SessionRecord], *, using: str = DEFAULT_DB_ALIAS
+) -> list[SessionReport]:
+    """Return reports on sessions that were just listed, in their order.
+
+    Raises:
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    with _one_moment(using) as (alias, home):
+        return reports_on(alias, home, sessions)
+
+
+def _found(alias: str, home: str, session: int) -> SessionRecord:
+    for found in read_sessions(alias, home, id=session, limit=1):
+        return found
+    raise UnknownSession(
+        f'There is no session {session} on "{alias}": manage.py pgtrigger session list shows '
+        "those there are."
+    )
+
+
+@contextlib.contextmanager
+def _one_moment(using: str) -> Iterator[tuple[str, str]]:
+    alias, home = _place(using)
+    with outside_all(), reading(alias):
+        yield alias, home
+
+
+def _place(using: str) -> tuple[str, str]:
+    alias = known(using)
+    with outside_all():
+        home = guard_home(alias)
+    if home is None:
+        raise SessionRefused(
+            f'The tables of sessions are missing on "{alias}": run manage.py migrate '
+            f"--database {alias}, then manage.py pgtrigger guard install."
+        )
+    return alias, home

@@ -1,0 +1,131 @@
+"""Reads what the guard has in a database: our functions, our tables, and the tables to be watched."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from trigger_ops import conf
+from trigger_ops.catalog.transactions import connection_of, discarded
+from trigger_ops.sql import load
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class OwnFunction:
+    """One function of ours. ``number`` counts its arguments; ``definition`` makes it again.
+
+    ``is_ours`` tells that it belongs to the owner of our tables, or to a superuser; ``is_public``
+    that everybody may execute it; ``executors`` are those of the asked roles that may.
+    """
+
+    oid: int
+    name: str
+    arguments: str
+    number: int
+    body: str
+    language: str
+    security_definer: bool
+    settings: tuple[str, ...]
+    volatility: str
+    owner: str
+    version: str
+    may_replace: bool
+    is_public: bool
+    definition: str
+    is_ours: bool
+    executors: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class OwnTable:
+    """One table of ours. ``readers`` are those of the asked roles that may SELECT.
+
+    ``is_public`` and ``may_create`` are about its schema.
+    """
+
+    name: str
+    may_alter: bool
+    owner: str
+    is_public: bool
+    may_create: bool
+    readers: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class WatchedTable:
+    """A table that may be watched, or a partition of one (``root`` is the OID of that)."""
+
+    oid: int
+    root: int
+    schema: str
+    name: str
+    relkind: str
+    may_alter: bool
+    owner: str
+    columns: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class GuardCatalog:
+    """What the guard has in one database whose tables of ours are in ``home``."""
+
+    home: str
+    functions: tuple[OwnFunction, ...]
+    own_tables: tuple[OwnTable, ...]
+    tables: tuple[WatchedTable, ...]
+
+
+def read_guard_catalog(
+    alias: str,
+    home: str,
+    *,
+    tables: Collection[int],
+    own: Sequence[str],
+    roles: Sequence[str],
+) -> GuardCatalog:
+    """Read the guard of a database.
+
+    ``tables`` are OIDs of tables that may be watched, ``own`` the names of our tables, ``roles``
+    those whose rights are asked for.
+
+    Raises:
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    parameters = {
+        "home": home,
+        "tables": sorted(tables),
+        "own": list(own),
+        "roles": list(roles),
+        "statement_timeout": str(conf.statement_timeout()),
+        "lock_timeout": str(conf.lock_timeout()),
+    }
+    queries = load("catalog")
+    with discarded(connection_of(alias), read_only=True) as cursor:
+        cursor.execute(queries["pin_settings"], parameters)
+        functions = _rows(cursor, queries["own_functions"], parameters)
+        own_tables = _rows(cursor, queries["own_tables"], parameters)
+        watched = _rows(cursor, queries["watched"], parameters)
+    return GuardCatalog(
+        home=home,
+        functions=tuple(
+            OwnFunction(
+                **{
+                    **one,
+                    "settings": tuple(one["settings"] or ()),
+                    "executors": tuple(one["executors"]),
+                }
+            )
+            for one in functions
+        ),
+        own_tables=tuple(
+            OwnTable(**{**one, "readers": tuple(one["readers"])}) for one in own_tables
+        ),
+        tables=tuple(WatchedTable(**{**one, "columns": tuple(one["columns"])}) for one in watched),
+    )
+
+
+def _rows(cursor: Any, query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    cursor.execute(query, parameters)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

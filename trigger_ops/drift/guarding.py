@@ -1,0 +1,138 @@
+"""Findings about the guard: gates and witnesses as they should be, and what went past them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from trigger_ops.drift import Finding
+from trigger_ops.drift.databases import about_database
+from trigger_ops.inspection import InspectedDatabase
+from trigger_ops.inspection.guarding import WITNESS, gate_faults, witness_faults
+from trigger_ops.records import GuardState, Unattributed
+from trigger_ops.registry import IGNORE_FUNCTION
+from trigger_ops.sql.functions import expected_functions
+
+_NAMED_AT_MOST = 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Guarding:
+    """The guard of one database, which is on, and what nobody has acknowledged yet.
+
+    ``ddl_fault`` says what is wrong with the event trigger of the DDL guard, where it should be
+    there; ``more`` tells that not all unattributed transactions were read.
+    """
+
+    database: str
+    state: GuardState
+    unattributed: tuple[Unattributed, ...] = ()
+    more: bool = False
+    ddl_fault: str = ""
+
+
+def own_bodies(guard: Guarding | None) -> frozenset[str]:
+    """Return the bodies of all functions that the guard has, none where it is off.
+
+    Whoever has a function with such a body has ours, wherever it lives.
+    """
+    if guard is None:
+        return frozenset()
+    home = guard.state.home
+    return frozenset(
+        one.body
+        for file in ("guard", "sessions")
+        for one in expected_functions(file, home=home, schema="public")
+    )
+
+
+def without_witnesses(database: InspectedDatabase, guard: Guarding | None) -> InspectedDatabase:
+    """Return a database without our witnesses, which neither guard a table nor are strangers."""
+    snapshot, own = database.snapshot, own_bodies(guard)
+    if snapshot is None or not own:
+        return database
+    triggers = tuple(
+        one for one in snapshot.triggers if not (one.name.startswith(WITNESS) and one.body in own)
+    )
+    return dataclasses.replace(database, snapshot=dataclasses.replace(snapshot, triggers=triggers))
+
+
+def about_guard(database: InspectedDatabase, guard: Guarding) -> Iterator[Finding]:
+    """Yield what is wrong with a guard that is on, and what went past it."""
+    fix = _command(database, "install")
+    yield from _gates(database, guard, fix)
+    if guard.state.ddl and guard.ddl_fault:
+        message = f"The guard watches DDL, but its event trigger {guard.ddl_fault}."
+        yield about_database(database, "C006", message, f"{fix} --ddl-guard")
+    yield from _witnesses(database, guard, fix)
+    if guard.unattributed:
+        yield about_database(
+            database,
+            "C007",
+            told(guard.unattributed, more=guard.more),
+            _command(database, "acknowledge --reason …"),
+        )
+
+
+def _gates(database: InspectedDatabase, guard: Guarding, fix: str) -> Iterator[Finding]:
+    """Yield one finding for each gate, and one for all of our functions behind them."""
+    behind: list[str] = []
+    for fault in gate_faults(database, guard.state):
+        if fault.name != IGNORE_FUNCTION:
+            behind.append(f"{fault.name} {fault.what}")
+            continue
+        message = (
+            f"The guard is on, but {fault.schema}.{fault.name} is not the gate: {fault.what}."
+        )
+        yield about_database(database, "C006", message, fix, schema=fault.schema)
+    if behind:
+        home = guard.state.home
+        message = (
+            f"The guard is on, but not all of its functions in {home} are as they should be: "
+            f"{'; '.join(behind)}."
+        )
+        yield about_database(database, "C006", message, fix, schema=home)
+
+
+def _witnesses(database: InspectedDatabase, guard: Guarding, fix: str) -> Iterator[Finding]:
+    """Yield one finding for each table that lacks something."""
+    tables = defaultdict(list)
+    for fault in witness_faults(database, guard.state):
+        tables[fault.schema, fault.table].append(f"{fault.name} {fault.what}")
+    for (schema, table), faults in tables.items():
+        message = (
+            f"Rows of {schema}.{table} that are written while a trigger is ignored may go "
+            f"unrecorded: {'; '.join(faults)}."
+        )
+        finding = about_database(database, "W006", message, fix, schema=schema)
+        yield dataclasses.replace(finding, table=table)
+
+
+def told(transactions: Sequence[Unattributed], *, more: bool = False) -> str:
+    """Say in one sentence what went past triggers: rows, tables or triggers, role, when."""
+    rows = sum(one.rows for one in transactions)
+    tables = _some({table for one in transactions for table in one.tables})
+    triggers = _some({trigger for one in transactions for trigger in one.triggers})
+    roles = _some({f'"{one.role}"' for one in transactions if one.role})
+    first = min(one.first for one in transactions)
+    last = max(one.last for one in transactions)
+    least = "at least " if more else ""
+    count = f"{least}{len(transactions):,} transaction{'s' * (len(transactions) != 1)}"
+    what = f"{rows:,} row{'s' * (rows != 1)} of {tables} changed" if rows else "no row on record"
+    past = f", past {triggers}" if triggers else ""
+    when = f"{first:%Y-%m-%d %H:%M:%SZ}"
+    if last != first:
+        when = f"{when} to {last:%Y-%m-%d %H:%M:%SZ}"
+    return f"Outside any session, in {count}: {what}{past}, by role {roles or 'unknown'}, {when}."
+
+
+def _some(names: set[str]) -> str:
+    ordered = sorted(names)
+    rest = len(ordered) - _NAMED_AT_MOST
+    return ", ".join(ordered[:_NAMED_AT_MOST]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _command(database: InspectedDatabase, verb: str) -> str:
+    words = f"manage.py pgtrigger guard {verb}"
+    return words if database.alias == "default" else f"{words} -d {database.alias}"

@@ -1,0 +1,192 @@
+"""The optional guard of DDL: event triggers that keep witnesses firing and the gate in place.
+
+They and their functions live in a schema of their own, which belongs to a superuser: whoever owns
+the database could drop a function from any other one, and the event trigger with it.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.backends.postgresql.psycopg_any import sql
+
+from trigger_ops.exceptions import Refused
+from trigger_ops.inspection.ignoring import stock_ignore_body
+from trigger_ops.ledger.entries import (
+    Author,
+    Record,
+    Run,
+    insertion,
+    write_finished,
+    write_started,
+)
+from trigger_ops.ledger.tables import named, read, write
+from trigger_ops.models import Guard
+from trigger_ops.sql import load
+from trigger_ops.sql.functions import expected_functions
+from trigger_ops.states import Verb
+
+SCHEMA = "trigger_ops_ddl_guard"
+"""The schema of the event triggers' functions."""
+
+EVENTS = {
+    "trigger_ops_ddl_guard": (
+        "ddl_command_end",
+        "watch",
+        ("ALTER FUNCTION", "ALTER ROUTINE", "ALTER TABLE", "ALTER TRIGGER", "CREATE FUNCTION", "CREATE TRIGGER"),
+    ),
+    "trigger_ops_drop_guard": (
+        "sql_drop",
+        "watch_drops",
+        ("DROP EXTENSION", "DROP FUNCTION", "DROP LANGUAGE", "DROP OWNED", "DROP ROUTINE", "DROP SCHEMA", "DROP TABLE", "DROP TRIGGER", "DROP TYPE"),
+    ),
+}  # fmt: skip
+"""Each event trigger with its event, its function and the tags that it is for."""
+
+_BODY = re.compile(r"\$body\$(.*)\$body\$", re.DOTALL)
+
+_CREATE = (
+    "CREATE EVENT TRIGGER {name} ON {event} WHEN TAG IN ({tags}) EXECUTE FUNCTION {function}()"
+)
+
+_LOOK = """\
+SELECT e.evtname::pg_catalog.text, e.evtenabled::pg_catalog.text, e.evtevent::pg_catalog.text,
+       n.nspname::pg_catalog.text, p.proname::pg_catalog.text, e.evttags
+  FROM pg_catalog.pg_event_trigger e
+  JOIN pg_catalog.pg_proc p ON p.oid OPERATOR(pg_catalog.=) e.evtfoid
+  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
+ WHERE pg_catalog.starts_with(e.evtname::pg_catalog.text, 'trigger_ops_')"""
+
+_BODIES = """\
+SELECT p.proname::pg_catalog.text, p.prosrc
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
+ WHERE n.nspname OPERATOR(pg_catalog.=) {schema}"""
+
+_IS_SUPERUSER = """\
+SELECT r.rolname::pg_catalog.text, r.rolsuper FROM pg_catalog.pg_roles r
+ WHERE r.rolname OPERATOR(pg_catalog.=) current_user"""
+
+
+def statements(alias: str, home: str) -> list[str]:
+    """Return what puts the guard of DDL in place, whatever is there of it."""
+    composed = [
+        sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(SCHEMA)),
+        sql.SQL("GRANT USAGE ON SCHEMA {} TO PUBLIC").format(sql.Identifier(SCHEMA)),
+        *_functions(home).values(),
+        *_dropped_events(),
+    ]
+    for name, (event, function, tags) in EVENTS.items():
+        composed += [
+            sql.SQL(_CREATE).format(
+                name=sql.Identifier(name),
+                event=sql.SQL(event),
+                tags=sql.SQL(", ").join(map(sql.Literal, tags)),
+                function=sql.Identifier(SCHEMA, function),
+            ),
+            # Under session_replication_role = replica as well.
+            sql.SQL("ALTER EVENT TRIGGER {} ENABLE ALWAYS").format(sql.Identifier(name)),
+        ]
+    composed.append(_marked(home, on=True))
+    return _written(alias, composed)
+
+
+def removal(alias: str, home: str) -> list[str]:
+    """Return what takes the guard of DDL away."""
+    schema = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA))
+    return _written(alias, [*_dropped_events(), schema, _marked(home, on=False)])
+
+
+def carry_out(
+    alias: str, home: str, texts: Sequence[str], *, verb: Verb, actor: str, reason: str
+) -> None:
+    """Do it in one transaction, with an entry in the ledger for each statement.
+
+    Raises:
+        Refused: where the role is no superuser, which PostgreSQL wants for event triggers.
+    """
+    refuse_ordinary_role(alias)
+    run = Run(id=uuid.uuid4(), verb=verb, author=Author(actor=actor, reason=reason))
+    write_started(alias, home, run, detail="DDL guard")
+    with transaction.atomic(using=alias):
+        for text in texts:
+            write(alias, text)
+        records = [Record(database=alias, sql=text, outcome="done") for text in texts]
+        write(alias, insertion(alias, home, run, records))
+    write_finished(alias, home, run, outcome="done", detail="DDL guard")
+
+
+def refuse_ordinary_role(alias: str) -> None:
+    """Refuse a role that may not make or drop event triggers.
+
+    Raises:
+        Refused: naming it.
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    role, superuser = read(alias, _IS_SUPERUSER)[0]
+    if not superuser:
+        raise Refused(
+            f'The DDL guard is for superusers to change, and role "{role}" on "{alias}" is none: '
+            "connect as one, or run manage.py pgtrigger guard install without --ddl-guard."
+        )
+
+
+def fault(alias: str, home: str) -> str:
+    """Say what is wrong with the guard of DDL, "" where nothing is.
+
+    Raises:
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    return next(_faults(alias, home), "")
+
+
+def _faults(alias: str, home: str) -> Iterator[str]:
+    found = {row[0]: row[1:] for row in read(alias, _LOOK)}
+    for name, (event, function, tags) in EVENTS.items():
+        if name not in found:
+            yield f"{name} is missing"
+            continue
+        enabled, *rest, present_tags = found[name]
+        if enabled != "A":
+            yield f"{name} is not ENABLE ALWAYS"
+        if rest != [event, SCHEMA, function] or sorted(present_tags or ()) != sorted(tags):
+            yield f"{name} is for something else"
+    question = sql.SQL(_BODIES).format(schema=sql.Literal(SCHEMA))
+    bodies = dict(read(alias, question))
+    for name, composed in _functions(home).items():
+        expected = _BODY.search(_written(alias, [composed])[0])
+        if expected is None or bodies.get(name) != expected[1]:
+            yield f"has another function {SCHEMA}.{name}"
+
+
+def _functions(home: str) -> dict[str, Any]:
+    """Return the statements of the functions by name, in the order in which they are to be made."""
+    gate = expected_functions("guard", home=home, schema="public")[-1].body
+    return {
+        name: sql.SQL(text).format(
+            schema=sql.Identifier(SCHEMA),
+            home_name=sql.Literal(home),
+            gate=sql.Literal(gate),
+            stock=sql.Literal(stock_ignore_body()),
+        )
+        for name, text in load("ddl_guard").items()
+    }
+
+
+def _dropped_events() -> list[Any]:
+    return [
+        sql.SQL("DROP EVENT TRIGGER IF EXISTS {}").format(sql.Identifier(name)) for name in EVENTS
+    ]
+
+
+def _marked(home: str, *, on: bool) -> Any:
+    return sql.SQL("UPDATE {} SET ddl = {}").format(named(home, Guard), sql.Literal(on))
+
+
+def _written(alias: str, composed: Sequence[Any]) -> list[str]:
+    connection = connections[alias]
+    connection.ensure_connection()
+    return [str(one.as_string(connection.connection)) for one in composed]

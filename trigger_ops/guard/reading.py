@@ -1,0 +1,85 @@
+"""Reads the guard of a database, for whoever checks or shows it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import logging
+
+from trigger_ops import conf
+from trigger_ops.catalog.guard import read_guard_catalog
+from trigger_ops.catalog.reading import sqlstate
+from trigger_ops.drift.guarding import Guarding
+from trigger_ops.exceptions import DatabaseUnreadable
+from trigger_ops.guard import ddl
+from trigger_ops.guard.keeping import find_gates
+from trigger_ops.inspection import InspectedDatabase
+from trigger_ops.inspection.guarding import watched_tables
+from trigger_ops.ledger.guard import TABLES, guard_home, read_guard, read_unattributed
+from trigger_ops.records import GuardState
+
+LOGGER = logging.getLogger("trigger_ops")
+
+AT_MOST = 1000
+"""So many transactions are told of; more are known to be there, and no more."""
+
+_DENIED = "42501"
+
+
+def read_guarding(alias: str) -> Guarding | None:
+    """Return the guard of a database and what went past it; None where it is off.
+
+    Where this role may not read our tables, the functions tell whether the guard is on, and
+    nothing is known of what went past it: that is logged.
+
+    Raises:
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    try:
+        home = guard_home(alias)
+        state = read_guard(alias, home) if home is not None else None
+        if home is None or state is None:
+            return None
+        past = read_unattributed(alias, home, limit=AT_MOST + 1)
+    except DatabaseUnreadable as error:
+        if error.__cause__ is None or sqlstate(error.__cause__) != _DENIED:
+            raise
+        LOGGER.warning("trigger_ops: the guard of %s was not read in full: %s", alias, error)
+        return _by_its_functions(alias)
+    return Guarding(
+        database=alias,
+        state=state,
+        unattributed=tuple(past[:AT_MOST]),
+        more=len(past) > AT_MOST,
+        ddl_fault=ddl.fault(alias, home) if state.ddl else "",
+    )
+
+
+def with_guard(database: InspectedDatabase, guard: GuardState) -> InspectedDatabase:
+    """Return an inspected database with what its guard has there.
+
+    Raises:
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    found = read_guard_catalog(
+        database.alias,
+        guard.home,
+        tables=watched_tables(database),
+        own=[model._meta.db_table for model in TABLES],
+        roles=conf.app_roles(),
+    )
+    return dataclasses.replace(database, guarded=found, mask=conf.mask())
+
+
+def _by_its_functions(alias: str) -> Guarding | None:
+    found = find_gates(alias)
+    if found is None:
+        return None
+    state = GuardState(
+        home=found.home,
+        policy=conf.default_policy(),
+        policies={},
+        ddl=False,
+        since=dt.datetime.fromtimestamp(0, dt.UTC),
+    )
+    return Guarding(database=alias, state=state)

@@ -1,0 +1,81 @@
+"""What ``guard status`` tells: what is enforced in a database, and what is only detected."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from trigger_ops.guard.profile import Profile
+from trigger_ops.records import GuardState, Unattributed
+from trigger_ops.states import ExitCode, Policy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class GuardedTrigger:
+    """A trigger that asks whether to stand aside. ``approvals`` are what ``four_eyes`` takes."""
+
+    uri: str
+    trigger: str
+    policy: Policy
+    approvals: int = 0
+
+    @property
+    def is_enforced(self) -> bool:
+        """True where the database refuses to ignore it without a session."""
+        return self.policy in (Policy.SESSION, Policy.FOUR_EYES)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class GuardedTable:
+    """A table with triggers that can be ignored.
+
+    ``faults`` say what its witnesses lack. ``unwitnessable`` says what it is where no witness can
+    be on it, "" where one can.
+    """
+
+    schema: str
+    table: str
+    triggers: tuple[GuardedTrigger, ...]
+    faults: tuple[str, ...] = ()
+    unwitnessable: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Gate:
+    """One function of the guard that is not as it should be, or the gate of one schema.
+
+    ``fault`` is "" where it is as it should be.
+    """
+
+    schema: str
+    name: str
+    fault: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class GuardReport:
+    """The guard of one database. ``state`` is None where it is off: then nothing else is told.
+
+    ``missing`` says that our tables are not there. ``more`` tells that there are more
+    unattributed transactions than those given. ``ddl_fault`` says what the DDL guard lacks.
+    """
+
+    database: str
+    state: GuardState | None = None
+    missing: bool = False
+    profile: Profile | None = None
+    tables: tuple[GuardedTable, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    ddl_fault: str = ""
+    unattributed: tuple[Unattributed, ...] = ()
+    more: bool = False
+
+    @property
+    def amiss(self) -> bool:
+        """True where the guard is on and something is wrong, or waits for somebody's answer."""
+        faults = [one.fault for one in self.gates] + [one for t in self.tables for one in t.faults]
+        return any(faults) or bool(self.ddl_fault or self.unattributed)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What ``guard status`` exits with for this database."""
+        return ExitCode.FINDINGS if self.amiss else ExitCode.CLEAN

@@ -1,0 +1,276 @@
+"""What the guard should have in a database, and what of it is missing or other than it should be."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from trigger_ops.catalog.conditions import clause_of
+from trigger_ops.catalog.guard import GuardCatalog, OwnFunction, WatchedTable
+from trigger_ops.catalog.snapshot import CatalogTrigger
+from trigger_ops.inspection import InspectedDatabase
+from trigger_ops.inspection.ignoring import called_schemas, difference
+from trigger_ops.records import GuardState
+from trigger_ops.registry import IGNORE_FUNCTION
+from trigger_ops.registry.definition import BEFORE, DELETE, INSERT, ROW, UPDATE
+from trigger_ops.sql.functions import PREFIX, ExpectedFunction, expected_functions
+from trigger_ops.states import Verdict
+
+WITNESS = f"{PREFIX}witness"
+"""The row witness; the names of the others begin with it."""
+
+TRUNCATE = 32
+"""The bit of ``pg_trigger.tgtype`` for TRUNCATE."""
+
+ALONE, BOTH = "alone", "both"
+"""The row witness's first argument: whether statements are witnessed as a whole too."""
+
+OLD_ROWS, NEW_ROWS = "trigger_ops_old", "trigger_ops_new"
+"""The names of the transition tables."""
+
+CONDITION = (
+    "WHEN (coalesce(pg_catalog.current_setting('pgtrigger.ignore', true), '') "
+    "OPERATOR(pg_catalog.<>) '' "
+    "OR coalesce(pg_catalog.current_setting('trigger_ops.session', true), '') "
+    "OPERATOR(pg_catalog.<>) '' "
+    "OR pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.=) 'replica')"
+)
+"""When the row witness looks: nothing else is known when a row is written."""
+
+DEPARSED = (
+    "(((COALESCE(current_setting('pgtrigger.ignore'::text, true), ''::text) <> ''::text) OR "
+    "(COALESCE(current_setting('trigger_ops.session'::text, true), ''::text) <> ''::text) OR "
+    "(current_setting('session_replication_role'::text) = 'replica'::text)))"
+)
+"""The same in PostgreSQL's own spelling (15 to 18), under pinned settings."""
+
+WITNESSABLE = ("r", "p")
+"""Kinds of relations that witnesses can be on: tables and partitioned ones."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ExpectedWitness:
+    """One witness as it should be. ``type_bits`` as in ``pg_trigger.tgtype``."""
+
+    name: str
+    table: WatchedTable
+    type_bits: int
+    function: str
+    arguments: tuple[str, ...] = ()
+    old_table: str | None = None
+    new_table: str | None = None
+
+    @property
+    def has_condition(self) -> bool:
+        """True for the row witness."""
+        return self.name == WITNESS
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """One thing of the guard that is not as it should be: ``name`` (in ``schema``) ``what``.
+
+    ``table`` is "" for a function.
+    """
+
+    schema: str
+    name: str
+    what: str
+    table: str = ""
+
+
+def watched_tables(database: InspectedDatabase) -> frozenset[int]:
+    """Return the OIDs of tables with a trigger of this project that asks whether to stand aside.
+
+    A trigger whose body somebody has emptied still counts: the code says that it asks. Views and
+    foreign tables are not among them.
+    """
+    return frozenset(
+        live.table_oid
+        for one in database.triggers
+        if (live := one.installed) is not None
+        and one.registered is not None
+        and one.verdict is not Verdict.NOT_ALLOWED
+        and live.relkind in WITNESSABLE
+        and _asks(live, one.registered.definition.body if one.registered.definition else "")
+    )
+
+
+def _asks(live: CatalogTrigger, declared: str | None) -> bool:
+    return IGNORE_FUNCTION in live.body.lower() or IGNORE_FUNCTION in (declared or "").lower()
+
+
+def expected_witnesses(
+    database: InspectedDatabase, catalog: GuardCatalog, mask: re.Pattern[str]
+) -> list[ExpectedWitness]:
+    """Return the witnesses that a database should have, table by table.
+
+    ``mask`` matches the names of columns that are recorded as ``***``.
+    """
+    late = {
+        live.table_oid
+        for one in database.triggers
+        if (live := one.installed) is not None and one.registered is not None and _is_late(live)
+    }
+    found: list[ExpectedWitness] = []
+    watched = watched_tables(database)
+    for table in catalog.tables:
+        if table.root in watched and table.relkind in WITNESSABLE:
+            found += _witnesses(table, late=table.root in late, mask=mask)
+    return found
+
+
+def _is_late(live: CatalogTrigger) -> bool:
+    """Tell whether a trigger decides only when its statement, or its transaction, ends."""
+    return live.is_constraint or not live.type_bits & ROW or not live.type_bits & BEFORE
+
+
+def _witnesses(
+    table: WatchedTable, *, late: bool, mask: re.Pattern[str]
+) -> Iterator[ExpectedWitness]:
+    hidden = {name: "***" for name in sorted(table.columns) if mask.search(name)}
+    masks = json.dumps(hidden, ensure_ascii=False, separators=(",", ":"))
+    if table.oid == table.root:  # PostgreSQL itself puts a copy on every partition
+        yield ExpectedWitness(
+            name=WITNESS,
+            table=table,
+            type_bits=ROW | INSERT | UPDATE | DELETE,
+            function="trigger_ops_witness_row",
+            arguments=(BOTH if late else ALONE, masks),
+        )
+    if late:
+        for word, bit in (("insert", INSERT), ("update", UPDATE), ("delete", DELETE)):
+            yield ExpectedWitness(
+                name=f"{WITNESS}_{word}",
+                table=table,
+                type_bits=bit,
+                function="trigger_ops_witness_rows",
+                arguments=("rows", masks),
+                old_table=OLD_ROWS if bit != INSERT else None,
+                new_table=NEW_ROWS if bit != DELETE else None,
+            )
+    yield ExpectedWitness(
+        name=f"{WITNESS}_truncate",
+        table=table,
+        type_bits=TRUNCATE | BEFORE,
+        function="trigger_ops_witness_truncate",
+    )
+
+
+def live_witnesses(database: InspectedDatabase) -> dict[tuple[int, str], CatalogTrigger]:
+    """Return the triggers that are called like witnesses, by (table OID, name)."""
+    triggers = database.snapshot.triggers if database.snapshot else ()
+    return {(one.table_oid, one.name): one for one in triggers if one.name.startswith(WITNESS)}
+
+
+def witness_difference(expected: ExpectedWitness, live: CatalogTrigger | None, home: str) -> str:
+    """Say how a witness is other than it should be, "" where it is not."""
+    if live is None:
+        return "is missing"
+    if (live.function_schema, live.function) != (home, expected.function):
+        return f"executes {live.function_schema}.{live.function}"
+    definition = (live.type_bits, live.arguments, live.old_table, live.new_table)
+    wanted = (expected.type_bits, expected.arguments, expected.old_table, expected.new_table)
+    if definition != wanted or live.columns or live.is_constraint:
+        return "is not what the guard makes it"
+    condition = clause_of(live.definition) if live.definition else ""
+    if condition != (DEPARSED if expected.has_condition else "") or live.uses:
+        return "has another condition"
+    if any(clone.differs or clone.definition for clone in live.clones):
+        return "has another condition on a partition"
+    letters = {live.enabled, *(clone.enabled for clone in live.clones)}
+    return "" if letters == {"A"} else "is not ENABLE ALWAYS"
+
+
+def witness_faults(database: InspectedDatabase, guard: GuardState) -> list[Fault]:
+    """Return what is wrong with the witnesses of a database whose guard is on."""
+    catalog = database.guarded
+    if catalog is None:
+        return []
+    live = live_witnesses(database)
+    found = []
+    for one in expected_witnesses(database, catalog, database.mask):
+        what = witness_difference(one, live.get((one.table.oid, one.name)), guard.home)
+        if what:
+            found.append(
+                Fault(schema=one.table.schema, table=one.table.name, name=one.name, what=what)
+            )
+    return found
+
+
+def expected_own_functions(home: str) -> list[ExpectedFunction]:
+    """Return the functions that our schema should have, in the order in which they are made."""
+    return [
+        one
+        for file in ("sessions", "guard")
+        for one in _expected(file, home)
+        if one.name != IGNORE_FUNCTION
+    ]
+
+
+@functools.lru_cache(maxsize=64)
+def _expected(file: str, home: str) -> tuple[ExpectedFunction, ...]:
+    return tuple(expected_functions(file, home=home, schema=home))
+
+
+@functools.lru_cache(maxsize=64)
+def gate_body(home: str) -> str:
+    """Return the body that an ignore function has where the guard is on."""
+    return next(one.body for one in _expected("guard", home) if one.name == IGNORE_FUNCTION)
+
+
+def function_difference(expected: ExpectedFunction, live: OwnFunction | None) -> str:
+    """Say how a function of ours is other than it should be, "" where it is not."""
+    if live is None:
+        return "is missing"
+    if (live.body, live.language) != (expected.body, expected.language):
+        return "has another body"
+    here = (live.security_definer, live.settings, live.volatility)
+    if here != (expected.security_definer, expected.settings, expected.volatility):
+        return "has other settings"
+    if not live.is_ours:
+        return f'belongs to "{live.owner}", who can replace it'
+    if live.is_public != expected.is_public:
+        return "may be executed by everybody" if live.is_public else "may not be executed"
+    return ""
+
+
+def live_functions(catalog: GuardCatalog) -> dict[tuple[str, int], OwnFunction]:
+    """Return our functions by name and number of arguments."""
+    return {(one.name, one.number): one for one in catalog.functions}
+
+
+def gate_faults(database: InspectedDatabase, guard: GuardState) -> list[Fault]:
+    """Return what is wrong with our functions and gates where the guard is on."""
+    catalog = database.guarded
+    found: list[Fault] = []
+    if catalog is not None:
+        live = live_functions(catalog)
+        for one in expected_own_functions(guard.home):
+            what = function_difference(one, live.get((one.name, one.number)))
+            if what:
+                found.append(Fault(schema=guard.home, name=one.name, what=what))
+    snapshot = database.snapshot
+    around = snapshot.surroundings if snapshot else None
+    if snapshot is None or around is None:
+        return found
+    proper = {one.schema: one for one in around.ignore_functions if one.is_proper}
+    for schema in sorted(called_schemas(snapshot, around.ignore_functions)):
+        gate = proper.get(schema)
+        changed = difference(gate, gate_body(guard.home)) if gate else ""
+        if gate is None or changed:
+            what = f"is not the gate: {changed}" if gate else "is missing"
+            found.append(Fault(schema=schema, name=IGNORE_FUNCTION, what=what))
+    return found
+
+
+def trees(tables: Sequence[WatchedTable]) -> dict[int, frozenset[int]]:
+    """Return the OIDs of a watched table and all its partitions, by the table's OID."""
+    found: defaultdict[int, set[int]] = defaultdict(set)
+    for one in tables:
+        found[one.root].add(one.oid)
+    return {root: frozenset(oids) for root, oids in found.items()}

@@ -1,0 +1,146 @@
+"""The guard of a database as its own tables say, and what went past triggers unacknowledged."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from django.db import models
+from django.db.backends.postgresql.psycopg_any import sql
+
+from trigger_ops.ledger.tables import home as ledger_home
+from trigger_ops.ledger.tables import moment, named, read
+from trigger_ops.models import (
+    Acknowledgement,
+    Change,
+    Decision,
+    Guard,
+    Policy,
+    Review,
+    Session,
+    SessionEvent,
+    SessionStatement,
+    SessionTransaction,
+)
+from trigger_ops.records import GuardState, Unattributed
+from trigger_ops.states import Policy as Mode
+
+TABLES: tuple[type[models.Model], ...] = (
+    *(Session, Review, Policy, Guard, SessionEvent, SessionTransaction, SessionStatement),
+    *(Decision, Change, Acknowledgement),
+)
+"""The tables that sessions and the guard need, beside those of the ledger."""
+
+_COUNT = """\
+SELECT pg_catalog.count(*)
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+ WHERE n.nspname OPERATOR(pg_catalog.=) {home}
+   AND c.relkind OPERATOR(pg_catalog.=) ANY ('{{r,p}}'::pg_catalog."char"[])
+   AND c.relname OPERATOR(pg_catalog.=) ANY (ARRAY[{names}]::pg_catalog.name[])"""
+
+_GUARD = """\
+SELECT g.policy, g.ddl, pg_catalog.timezone('UTC', g.since), g.approvals,
+       p.trigger, p.uri, p.mode, p.approvals
+  FROM {guard} g LEFT JOIN {policy} p ON true ORDER BY p.trigger"""
+
+# What an acknowledgement covers is not newer than itself.
+_UNATTRIBUTED = """\
+WITH past AS (
+    SELECT c.transaction, 1 AS number, pg_catalog.concat_ws('.', c.schema, c."table") AS "table", NULL::pg_catalog.text AS trigger,
+           c.cause, c.role, c.application, c.address, c.at
+      FROM {change} c WHERE c.session_id IS NULL
+    UNION ALL
+    SELECT d.transaction, 0, NULL, d.trigger, 'ignore', d.role, '', '', d.at
+      FROM {decision} d WHERE d.session_id IS NULL
+)
+SELECT p.transaction, pg_catalog.sum(p.number)::pg_catalog.int8,
+       pg_catalog.array_agg(DISTINCT p."table") FILTER (WHERE p."table" IS NOT NULL),
+       pg_catalog.array_agg(DISTINCT p.trigger) FILTER (WHERE p.trigger IS NOT NULL),
+       pg_catalog.array_agg(DISTINCT p.cause), pg_catalog.max(p.role), pg_catalog.max(p.application), pg_catalog.max(p.address),
+       pg_catalog.timezone('UTC', pg_catalog.min(p.at)), pg_catalog.timezone('UTC', pg_catalog.max(p.at))
+  FROM past p
+ WHERE NOT EXISTS (SELECT FROM {acknowledgement} a
+                    WHERE a.transaction OPERATOR(pg_catalog.=) p.transaction AND a.at OPERATOR(pg_catalog.>=) p.at)
+ GROUP BY p.transaction ORDER BY pg_catalog.max(p.at) DESC, p.transaction DESC LIMIT {limit}"""
+
+
+def guard_home(alias: str) -> str | None:
+    """Return the schema that has our tables, those of sessions and evidence among them.
+
+    None on a database that is not PostgreSQL, and where any table is missing.
+
+    Raises:
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    home = ledger_home(alias)
+    if home is None:
+        return None
+    names = sql.SQL(", ").join(sql.Literal(model._meta.db_table) for model in TABLES)
+    ((number,),) = read(alias, sql.SQL(_COUNT).format(home=sql.Literal(home), names=names))
+    return home if number == len(TABLES) else None
+
+
+def read_guard(alias: str, home: str) -> GuardState | None:
+    """Return the guard of a database, None where it is off.
+
+    Raises:
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    question = sql.SQL(_GUARD).format(guard=named(home, Guard), policy=named(home, Policy))
+    rows = read(alias, question)
+    if not rows:
+        return None
+    policy, ddl, since, needed = rows[0][:4]
+    return GuardState(
+        home=home,
+        policy=Mode(policy),
+        policies={
+            trigger: (uri, Mode(mode), approvals)
+            for *_, trigger, uri, mode, approvals in rows
+            if trigger is not None
+        },
+        ddl=ddl,
+        since=moment(since),
+        approvals=needed,
+    )
+
+
+def read_unattributed(alias: str, home: str, *, limit: int = 1000) -> list[Unattributed]:
+    """Return what went past triggers outside any session and nobody acknowledged, newest first.
+
+    Raises:
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    question = sql.SQL(_UNATTRIBUTED).format(
+        change=named(home, Change),
+        decision=named(home, Decision),
+        acknowledgement=named(home, Acknowledgement),
+        limit=sql.Literal(limit),
+    )
+    return [_unattributed(*row) for row in read(alias, question)]
+
+
+def _unattributed(
+    transaction: int,
+    rows: int,
+    tables: Sequence[str] | None,
+    triggers: Sequence[str] | None,
+    causes: Sequence[str],
+    role: str,
+    application: str,
+    address: str,
+    first: dt.datetime,
+    last: dt.datetime,
+) -> Unattributed:
+    return Unattributed(
+        transaction=transaction,
+        rows=rows,
+        tables=tuple(tables or ()),
+        triggers=tuple(triggers or ()),
+        causes=tuple(causes),
+        role=role,
+        application=application,
+        address=address,
+        first=moment(first),
+        last=moment(last),
+    )

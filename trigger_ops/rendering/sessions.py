@@ -1,0 +1,347 @@
+"""What the ``session`` verbs print: text for people, and the JSON documents of sessions."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from trigger_ops.durations import spelled
+from trigger_ops.records import ChangeRecord, EventRecord, SessionRecord, StatementRecord
+from trigger_ops.rendering.documents import Document
+from trigger_ops.rendering.plans import one_line
+from trigger_ops.rendering.wording import counted, printable
+from trigger_ops.sessions.ending import Revocation
+from trigger_ops.sessions.recording import REFUSED
+from trigger_ops.sessions.reporting import SessionAccount, SessionReport
+from trigger_ops.states import ExitCode, SessionState
+
+SESSION_SCHEMA = "trigger_ops.session/1"
+SESSIONS_SCHEMA = "trigger_ops.sessions/1"
+REPORT_SCHEMA = "trigger_ops.session_report/1"
+
+SHOWN = 100
+"""How many changed rows the text shows; JSON has them all."""
+
+# Documents -------------------------------------------------------------------------------------
+
+
+def session_document(
+    account: SessionAccount,
+    *,
+    revocation: Revocation | None = None,
+    exit_code: int = ExitCode.CLEAN,
+) -> Document:
+    """Return one session with all its evidence, as plain values. Times are ISO 8601."""
+    document = {
+        "schema": SESSION_SCHEMA,
+        "exit_code": int(exit_code),
+        **_described(account.session),
+        "statements": [*map(_statement, account.statements), *_refusals(account.events)],
+        "changes": [_change(one) for one in account.changes],
+        "findings": list(account.report.findings),
+        "rows": account.report.rows,
+        "clean": account.report.clean,
+        "decisions": [plain(one) for one in account.decisions],
+        "transactions": [plain(one) for one in account.transactions],
+        "events": [plain(one) for one in account.events],
+    }
+    if revocation is not None:
+        document["revocation"] = plain(revocation)
+    return document
+
+
+def sessions_document(reports: Sequence[SessionReport]) -> Document:
+    """Return sessions without their evidence, in the order they come."""
+    return {
+        "schema": SESSIONS_SCHEMA,
+        "exit_code": int(ExitCode.CLEAN),
+        "sessions": [
+            {**_described(one.session), "findings": list(one.findings), "rows": one.rows}
+            for one in reports
+        ],
+    }
+
+
+def report_document(report: SessionReport, *, exit_code: int = ExitCode.CLEAN) -> Document:
+    """Return what a session's evidence says together."""
+    return {
+        "schema": REPORT_SCHEMA,
+        "exit_code": int(exit_code),
+        "id": report.session.id,
+        "database": report.session.database,
+        "state": report.session.state.value,
+        "clean": report.clean,
+        "rows": report.rows,
+        "findings": list(report.findings),
+    }
+
+
+def lines(account: SessionAccount) -> Iterator[str]:
+    """Yield one JSON document a line: the session first, then its evidence, kind after kind."""
+    session = account.session
+    yield _line("session", _described(session))
+    kinds: tuple[tuple[str, Sequence[Any]], ...] = (
+        ("review", session.reviews),
+        ("event", account.events),
+        ("transaction", account.transactions),
+        ("statement", account.statements),
+        ("decision", account.decisions),
+        ("change", account.changes),
+    )
+    for kind, some in kinds:
+        for one in some:
+            yield _line(kind, {**plain(one), "session": session.id})
+    yield _line("report", {"session": session.id, **_report(account.report)})
+
+
+def plain(value: Any) -> Any:
+    """Return a record, or what is in one, as JSON knows it.
+
+    A number with a fraction that a double cannot hold becomes a text with all its digits.
+    """
+    if isinstance(value, dt.datetime):
+        return value.isoformat()
+    if isinstance(value, dt.timedelta):
+        return spelled(value)
+    if isinstance(value, decimal.Decimal):
+        return float(value) if decimal.Decimal(repr(float(value))) == value else str(value)
+    if isinstance(value, Mapping):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    return value
+
+
+def _line(kind: str, document: Document) -> str:
+    return json.dumps({"kind": kind, **document}, sort_keys=False)
+
+
+def _report(report: SessionReport) -> Document:
+    return {"clean": report.clean, "rows": report.rows, "findings": list(report.findings)}
+
+
+def _described(session: SessionRecord) -> Document:
+    document: Document = plain(session)
+    names = ("id", "state", "uris", "reason", "ticket", "opened_by", "reviews")
+    times = ("opened", "expires", "ended", "end_cause")
+    first = {name: document.pop(name) for name in (*names, *times)}
+    first = {("triggers" if name == "uris" else name): one for name, one in first.items()}
+    return {**first, "pgids": document.pop("triggers"), **document}
+
+
+def _statement(one: StatementRecord) -> Document:
+    return {
+        "template": one.template,
+        "rows": one.rows,
+        "at": plain(one.at),
+        "error": one.error,
+        "code": "",
+        "transaction": one.transaction,
+        "took_ms": one.took_ms,
+    }
+
+
+def _refusals(events: Sequence[EventRecord]) -> Iterator[Document]:
+    for one in events:
+        if one.kind == REFUSED:
+            yield {
+                "template": str(one.detail.get("template", "")),
+                "rows": None,
+                "at": plain(one.at),
+                "error": "42501",
+                "code": str(one.detail.get("code", "")),
+                "transaction": None,
+                "took_ms": None,
+            }
+
+
+def _change(one: ChangeRecord) -> Document:
+    return {
+        "table": one.table,
+        "op": one.op,
+        "old": plain(one.old),
+        "new": plain(one.new),
+        "transaction": one.transaction,
+        "at": plain(one.at),
+        "schema": one.schema,
+        "number": one.number,
+        "cause": one.cause,
+    }
+
+
+# Text ------------------------------------------------------------------------------------------
+
+
+def session_text(account: SessionAccount) -> str:
+    """Return one session as text: who and why, reviews, what was done, and what to know of it."""
+    return "\n".join(printable(line) for line in _session_lines(account)) + "\n"
+
+
+def sessions_text(sessions: Sequence[SessionRecord]) -> str:
+    """Return a line a session; nothing for none."""
+    return "".join(f"{printable(_in_one_line(one))}\n" for one in sessions)
+
+
+def report_text(report: SessionReport) -> str:
+    """Return a report: one line, and one for each finding."""
+    found = "".join(f"  {printable(one)}\n" for one in report.findings)
+    return f"{summary(report)}\n{found}"
+
+
+def summary(report: SessionReport) -> str:
+    """Return a report in one sentence."""
+    rows = f"{counted(report.rows, 'row')} on record"
+    verdict = "clean" if report.clean else counted(len(report.findings), "finding")
+    return f"Session {report.session.id} is {report.session.state}: {rows}, {verdict}."
+
+
+def status(session: SessionRecord) -> str:
+    """Return what a session is now, and what comes next, in one sentence."""
+    triggers = ", ".join(session.uris)
+    if session.state is SessionState.PENDING:
+        given = sum(one.verdict == "approve" for one in session.reviews)
+        return printable(
+            f"Session {session.id} is pending: it has {given} of {session.needs} approvals for "
+            f"{triggers}; somebody else runs manage.py pgtrigger session approve {session.id} "
+            "--user NAME."
+        )
+    if session.state is SessionState.ACTIVE and session.expires is not None:
+        return printable(
+            f"Session {session.id} is active until {_moment(session.expires)}: {triggers}."
+        )
+    cause = f": {session.end_cause}" if session.end_cause else ""
+    by = f" by {session.ended_by}" if session.ended_by else ""
+    return printable(f"Session {session.id} is {session.state}{by}{cause}.")
+
+
+def revocation_text(revocation: Revocation, session: SessionRecord) -> str:
+    """Return what came of a revocation, in sentences."""
+    parts = [status(session) if not revocation.was_over else _already(session)]
+    if revocation.stopped:
+        parts.append(f"Stopped by themselves: {_pids(revocation.stopped)}.")
+    if revocation.ended:
+        parts.append(f"Connections ended: {_pids(revocation.ended)}.")
+    return " ".join(parts)
+
+
+def remaining_text(revocation: Revocation) -> str:
+    """Return what to do about backends that a revocation could not end."""
+    backend = "backend" if len(revocation.remaining) == 1 else "backends"
+    return printable(
+        f"Session {revocation.session} is revoked and nothing more can be committed in it, but "
+        f'{backend} {_pids(revocation.remaining)} could not be ended: have a superuser run GRANT '
+        f'pg_signal_backend TO "{revocation.role}", or end them with pg_terminate_backend.'
+    )
+
+
+def _already(session: SessionRecord) -> str:
+    return f"Session {session.id} is {session.state} already."
+
+
+def _pids(some: Sequence[int]) -> str:
+    return ", ".join(map(str, some))
+
+
+def _in_one_line(one: SessionRecord) -> str:
+    until = f" until {_moment(one.expires)}" if one.state is SessionState.ACTIVE else ""
+    ticket = f" [{one.ticket}]" if one.ticket else ""
+    return (
+        f"{one.id} {one.state}{until} opened {_moment(one.opened)} by {one.opened_by}{ticket}: "
+        f"{one.reason} ({', '.join(one.uris)})"
+    )
+
+
+def _session_lines(account: SessionAccount) -> Iterator[str]:
+    session = account.session
+    yield f"Session {session.id} on {session.database}: {session.state}"
+    for name, value in _header(session):
+        if value:
+            yield f"  {name:<10} {value}"
+    yield from _section("Reviews", [_review(session, number) for number in range(len(session.reviews))])
+    yield from _section("Timeline", _timeline(account))
+    yield from _section("Rows", _rows(account.changes))
+    yield from _section("Findings", account.report.findings)
+    yield ""
+    yield summary(account.report)
+
+
+def _section(title: str, content: Sequence[str]) -> Iterator[str]:
+    if content:
+        yield ""
+        yield title
+        yield from (f"  {line}" for line in content)
+
+
+def _header(session: SessionRecord) -> Iterator[tuple[str, str]]:
+    yield "triggers", ", ".join(session.uris)
+    yield "reason", session.reason
+    yield "ticket", session.ticket
+    yield "opened", f"{_moment(session.opened)} by {session.opened_by} ({session.surface})"
+    yield "activated", _moment(session.activated)
+    yield "expires", _moment(session.expires)
+    by = f" by {session.ended_by}" if session.ended_by else ""
+    yield "ended", f"{_moment(session.ended)}{by}" if session.ended else ""
+    yield "cause", session.end_cause
+    extended = f", extended {session.extensions} of {session.most_extensions} times"
+    yield "lasts", f"{spelled(session.lasts)}{extended if session.extensions else ''}"
+
+
+def _review(session: SessionRecord, number: int) -> str:
+    one = session.reviews[number]
+    remark = f": {one.remark}" if one.remark else ""
+    return f"{_moment(one.at)} {one.verdict} by {one.reviewer}{remark}"
+
+
+def _timeline(account: SessionAccount) -> list[str]:
+    entries: list[tuple[dt.datetime, int, str]] = []
+    for number, sent in enumerate(account.statements):
+        entries.append((sent.at, number, _sent(sent)))
+    for number, event in enumerate(account.events):
+        entries.append((event.at, number, _happened(event)))
+    return [f"{_moment(at)} {text}" for at, _, text in sorted(entries)]
+
+
+def _sent(one: StatementRecord) -> str:
+    rows = f"{counted(one.rows, 'row')}: " if one.rows is not None else ""
+    failed = f"failed with SQLSTATE {one.error}: " if one.error else ""
+    return f"{failed}{rows}{one_line(one.template)}"
+
+
+def _happened(one: EventRecord) -> str:
+    by = f" by {one.actor}" if one.actor else ""
+    detail = "; ".join(f"{key} {value}" for key, value in plain(one.detail).items() if value)
+    return f"{one.kind}{by}{f': {one_line(detail)}' if detail else ''}"
+
+
+def _rows(changes: Sequence[ChangeRecord]) -> list[str]:
+    shown = [_changed(one) for one in changes[:SHOWN]]
+    if len(changes) > SHOWN:
+        shown.append(f"… and {counted(len(changes) - SHOWN, 'row')} more: --format json has all.")
+    return shown
+
+
+def _changed(one: ChangeRecord) -> str:
+    where = f"{one.op} {one.schema}.{one.table}"
+    old, new = one.old or {}, one.new or {}
+    if one.op == "UPDATE":
+        key = f" id={_value(new['id'])}" if "id" in new else ""
+        names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+        differing = ", ".join(
+            f"{name} {_value(old.get(name))} → {_value(new.get(name))}" for name in names
+        )
+        return f"{where}{key}: {differing or 'nothing differs'}"
+    row = ", ".join(f"{name}={_value(value)}" for name, value in (new or old).items())
+    return f"{where}: {row}"
+
+
+def _value(value: Any) -> str:
+    return str(value) if isinstance(value, decimal.Decimal) else json.dumps(plain(value))
+
+
+def _moment(moment: dt.datetime | None) -> str:
+    return "" if moment is None else f"{moment.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%SZ}"

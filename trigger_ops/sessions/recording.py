@@ -1,0 +1,120 @@
+"""What is put on record of a session's statements, in its transactions or beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from django.db import DatabaseError, InterfaceError
+from django.db.backends.postgresql.psycopg_any import sql
+
+from trigger_ops.catalog.transactions import first_line
+from trigger_ops.exceptions import SessionRefused
+from trigger_ops.sessions.beside import beside
+from trigger_ops.sessions.current import Presence
+from trigger_ops.sql import Composable
+
+LOGGER = logging.getLogger("trigger_ops")
+
+_RECORD = "SELECT {home}.trigger_ops_record({session}, {statements}::pg_catalog.jsonb)"
+_TELL = "SELECT {home}.trigger_ops_tell({session}, {kind}, {actor}, {detail}::pg_catalog.jsonb)"
+
+REFUSED = "refused"
+"""The kind of event that a refused statement is recorded as."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Statement:
+    """One statement of a session: ``error`` is its SQLSTATE, ``code`` that of a refusal, or ""."""
+
+    session: Presence
+    template: str
+    rows: int | None = None
+    took_ms: float | None = None
+    error: str = ""
+    code: str = ""
+    message: str = ""
+
+
+def recorded(statements: Iterable[Statement]) -> list[Composable]:
+    """Return what puts statements on record, in their order: one statement for each session."""
+    return [
+        sql.SQL(_RECORD).format(
+            home=sql.Identifier(session.home),
+            session=sql.Literal(session.id),
+            statements=sql.Literal(json.dumps([_row(one) for one in some])),
+        )
+        for session, some in groupby(statements, key=lambda one: one.session)
+    ]
+
+
+def _row(one: Statement) -> dict[str, object]:
+    # No time: the database's clock is the one that counts.
+    return {
+        "template": one.template,
+        "rows": one.rows,
+        "took_ms": one.took_ms,
+        "error": one.error,
+    }
+
+
+def told(session: int | None, home: str, kind: str, actor: str, detail: object) -> Composable:
+    """Return what puts an event on record."""
+    return sql.SQL(_TELL).format(
+        home=sql.Identifier(home),
+        session=sql.Literal(session),
+        kind=sql.Literal(kind),
+        actor=sql.Literal(actor),
+        detail=sql.Literal(json.dumps(detail)),
+    )
+
+
+def log_failure(one: Statement) -> None:
+    """Log at once that a statement of a session failed: nothing may be left to write it with."""
+    LOGGER.warning(
+        "Session %s: a statement %s (%s): %s",
+        one.session.id,
+        "was refused" if one.code else "failed",
+        one.code or one.error or "no SQLSTATE",
+        one.template,
+    )
+
+
+def record_failures(failures: Sequence[Statement], *, apart: bool = False) -> None:
+    """Put failed and refused statements on record, apart from what they were part of.
+
+    They are in the log already; where they cannot be written, the log says so. ``apart`` is for
+    a connection that is being closed.
+    """
+    for session, some in groupby(failures, key=lambda one: one.session):
+        ours = list(some)
+        writing = recorded(one for one in ours if not one.code)
+        writing += [
+            told(
+                session.id,
+                session.home,
+                REFUSED,
+                session.actor,
+                {"code": one.code, "message": one.message, "template": one.template},
+            )
+            for one in ours
+            if one.code
+        ]
+        _write(session, writing, apart=apart)
+
+
+def _write(session: Presence, writing: Sequence[Composable], *, apart: bool) -> None:
+    try:
+        with beside(session.database, apart=apart) as connection, connection.cursor() as cursor:
+            for statement in writing:
+                cursor.execute(statement)
+    except (DatabaseError, InterfaceError, SessionRefused) as error:
+        LOGGER.error(  # noqa: TRY400 - the caller's own error is what matters, and it is raised
+            "Session %s: %d failed statements could not be put on record: %s.",
+            session.id,
+            len(writing),
+            first_line(error),
+        )

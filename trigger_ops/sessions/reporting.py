@@ -1,0 +1,103 @@
+"""Reports on sessions: what their statements, decisions and rows say together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from trigger_ops.ledger.evidence import (
+    read_changes,
+    read_decisions,
+    read_statements,
+    read_transactions,
+)
+from trigger_ops.ledger.reconciling import read_evidence
+from trigger_ops.ledger.sessions import read_events
+from trigger_ops.records import (
+    ChangeRecord,
+    DecisionRecord,
+    EventRecord,
+    SessionRecord,
+    StatementRecord,
+    TransactionRecord,
+)
+from trigger_ops.registry import registered_triggers
+from trigger_ops.sessions.findings import Matter, findings
+from trigger_ops.sessions.witnessed import read_witnessed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SessionReport:
+    """A session, how many rows of it are on record, and what has to be known: sentences."""
+
+    session: SessionRecord
+    rows: int
+    findings: tuple[str, ...]
+
+    @property
+    def clean(self) -> bool:
+        """True where everything agrees and nothing has to be known."""
+        return not self.findings
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SessionAccount:
+    """A session with its report and all its evidence."""
+
+    report: SessionReport
+    transactions: tuple[TransactionRecord, ...]
+    statements: tuple[StatementRecord, ...]
+    decisions: tuple[DecisionRecord, ...]
+    changes: tuple[ChangeRecord, ...]
+    events: tuple[EventRecord, ...]
+
+    @property
+    def session(self) -> SessionRecord:
+        """The session itself."""
+        return self.report.session
+
+
+def reports_on(
+    alias: str, home: str, sessions: Sequence[SessionRecord], *, at_work: bool = False
+) -> list[SessionReport]:
+    """Return reports on sessions, in their order, from a fixed number of queries.
+
+    ``at_work`` says that a session that is active still is none to speak of.
+
+    Raises:
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    if not sessions:
+        return []
+    evidence = read_evidence(alias, home, [one.id for one in sessions])
+    witnessed = read_witnessed(alias, {pgid for one in sessions for pgid in one.triggers})
+    registered = {one.pgid: one for one in registered_triggers() if one.pgid}
+    matters = [
+        Matter(session=one, evidence=evidence, witnessed=witnessed, registered=registered)
+        for one in sessions
+    ]
+    return [
+        SessionReport(
+            session=one.session,
+            rows=sum(written.rows for written in one.own),
+            findings=tuple(findings(one, at_work=at_work)),
+        )
+        for one in matters
+    ]
+
+
+def account_of(alias: str, home: str, session: SessionRecord) -> SessionAccount:
+    """Return a session with its report and all its evidence.
+
+    Raises:
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    (report,) = reports_on(alias, home, [session])
+    return SessionAccount(
+        report=report,
+        transactions=tuple(read_transactions(alias, home, [session.id])),
+        statements=tuple(read_statements(alias, home, session.id)),
+        decisions=tuple(read_decisions(alias, home, [session.id])),
+        changes=tuple(read_changes(alias, home, session.id)),
+        events=tuple(read_events(alias, home, [session.id])),
+    )
