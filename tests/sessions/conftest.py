@@ -12,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
 from demo_site.past.models import Customer, Receipt
+from tests.guard.conftest import guarded, guarded_template
 from tests.weaknesses.conftest import (
     default_at,
     make_database,
@@ -20,11 +21,11 @@ from tests.weaknesses.conftest import (
     second_connection,
 )
 from trigger_ops import api
-from trigger_ops.sql.functions import expected_functions
 
 __all__ = [
     "default_at",
     "guarded",
+    "guarded_template",
     "make_database",
     "migrated_database",
     "own_database",
@@ -42,27 +43,6 @@ if is_psycopg3:
     BINDINGS["server"] = {"server_side_binding": True}
 
 _numbers = itertools.count()
-
-
-_WITNESS = """CREATE TRIGGER trigger_ops_witness AFTER INSERT OR UPDATE OR DELETE ON {t} FOR EACH ROW WHEN (coalesce(pg_catalog.current_setting('pgtrigger.ignore', true), '') OPERATOR(pg_catalog.<>) '' OR coalesce(pg_catalog.current_setting('trigger_ops.session', true), '') OPERATOR(pg_catalog.<>) '' OR pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.=) 'replica') EXECUTE FUNCTION trigger_ops_witness_row('alone','{{}}')"""
-
-
-@pytest.fixture
-def guarded(own_database: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
-    from django.db.backends.postgresql.psycopg_any import sql
-
-    with own_database.cursor() as c:
-        for f in expected_functions("guard", home="public", schema="public"):
-            c.execute(f.statement)
-        c.execute("insert into trigger_ops_guard(one,policy) values(1,'record')")
-        for t in ("past_receipt", "past_customer", "past_invoice", "awkward_posting"):
-            c.execute(sql.SQL(_WITNESS).format(t=sql.Identifier(t)))
-            c.execute(
-                sql.SQL("ALTER TABLE {t} ENABLE ALWAYS TRIGGER trigger_ops_witness").format(
-                    t=sql.Identifier(t)
-                )
-            )
-    return own_database
 
 
 @pytest.fixture(params=list(BINDINGS))
@@ -151,7 +131,9 @@ class Written:
     connect: Callable[..., BaseDatabaseWrapper]
 
     def __call__(self, statement: str, *parameters: Any) -> list[Any]:
-        connection = self.connect()
+        options = {**connections["default"].settings_dict["OPTIONS"]}
+        options.pop("pool", None)
+        connection = self.connect(OPTIONS=options)
         try:
             with connection.cursor() as cursor:
                 cursor.execute(statement, parameters or None)

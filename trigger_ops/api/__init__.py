@@ -37,6 +37,7 @@ from trigger_ops.api.reviewing import (
     session_report,
     session_reports,
     show_session,
+    time_left,
 )
 from trigger_ops.api.sessions import RunningSession, is_trigger_error, refusal_code, session
 
@@ -72,5 +73,6 @@ __all__ = [
     "show_session",
     "survey",
     "switch_ddl_guard",
+    "time_left",
     "unattributed",
 ]

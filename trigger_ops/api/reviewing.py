@@ -26,6 +26,7 @@ from trigger_ops.sessions.reporting import (
     reports_on,
 )
 from trigger_ops.sessions.requests import actor_of, session_request
+from trigger_ops.sessions.running import RunningSession
 from trigger_ops.states import SessionState
 
 
@@ -215,8 +216,20 @@ def session_reports(
         return reports_on(alias, home, sessions)
 
 
+def time_left(running: RunningSession) -> tuple[SessionState, dt.timedelta]:
+    """Return what a session is that code is in, and how long it still lasts.
+
+    Asked beside whatever transaction is open, and of the database's clock.
+
+    Raises:
+        SessionRefused: when a second connection is needed and cannot be had.
+        DatabaseError: when the database cannot be asked.
+    """
+    return ending.left(running.database, running.home, running.id)
+
+
 def _found(alias: str, home: str, session: int) -> SessionRecord:
-    for found in read_sessions(alias, home, id=session, limit=1):
+    for found in read_sessions(alias, home, number=session, limit=1):
         return found
     raise UnknownSession(
         f'There is no session {session} on "{alias}": manage.py pgtrigger session list shows '

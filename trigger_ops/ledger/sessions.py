@@ -83,7 +83,7 @@ def read_sessions(
     alias: str,
     home: str,
     *,
-    id: int | None = None,
+    number: int | None = None,
     states: Collection[SessionState] = (),
     opener: str | None = None,
     limit: int = 100,
@@ -97,11 +97,11 @@ def read_sessions(
     Raises:
         DatabaseUnreadable: when the database cannot be asked.
     """
-    if id is not None and not 0 < id <= LARGEST:
+    if number is not None and not 0 < number <= LARGEST:
         return []
     own, judged = [], []
-    if id is not None:
-        own.append(sql.SQL("s.id OPERATOR(pg_catalog.=) {}").format(sql.Literal(id)))
+    if number is not None:
+        own.append(sql.SQL("s.id OPERATOR(pg_catalog.=) {}").format(sql.Literal(number)))
     if opener is not None:
         own.append(sql.SQL("s.opener OPERATOR(pg_catalog.=) {}").format(sql.Literal(opener)))
     if states:

@@ -19,6 +19,7 @@ from trigger_ops.exceptions import (
     UnknownDatabase,
     UnknownSchema,
     UnknownSelector,
+    UnknownSession,
 )
 from trigger_ops.rendering.wording import printable
 from trigger_ops.states import ExitCode
@@ -26,7 +27,7 @@ from trigger_ops.states import ExitCode
 # insufficient_privilege, read_only_sql_transaction: trying again does not help.
 _REFUSALS = ("42501", "25006")
 _USAGE = (
-    *(UnknownSelector, UnknownDatabase, UnknownSchema, BadSettings, BadDuration),
+    *(UnknownSelector, UnknownDatabase, UnknownSchema, UnknownSession, BadSettings, BadDuration),
     ImproperlyConfigured,
 )
 
@@ -38,7 +39,7 @@ class Outcome(CommandError):
     becomes the exit code, and its sentence a line on stderr unless stdout has ``told`` it.
     """
 
-    def __init__(self, sentence: str, code: ExitCode, *, told: bool = False) -> None:
+    def __init__(self, sentence: str, code: ExitCode | int, *, told: bool = False) -> None:
         super().__init__(sentence, returncode=int(code))
         self.told = told
 

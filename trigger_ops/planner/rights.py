@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from django.db.backends.postgresql.psycopg_any import sql
 
+from trigger_ops.catalog.guard import WatchedTable
+from trigger_ops.catalog.snapshot import CatalogTable
 from trigger_ops.planner import Step
 from trigger_ops.planner.situation import Situation
 from trigger_ops.registry import IGNORE_FUNCTION
@@ -29,11 +31,46 @@ def obstacles_of(situation: Situation, steps: Iterable[Step]) -> Iterator[str]:
         for statement in step.statements:
             if statement.function is not None:
                 yield from _about_function(*statement.function, situation)
+        if step.table is None and step.statements:
+            yield from _about_guard(situation)
+
+
+def _about_guard(situation: Situation) -> Iterator[str]:
+    """Its rows and functions are changed by whoever owns our tables."""
+    catalog, role = situation.database.guarded, situation.snapshot.server.role
+    if catalog is None:
+        return
+    foreign = [one for one in catalog.own_tables if not one.may_alter]
+    if foreign:
+        name = _written(situation, catalog.home, foreign[0].name)
+        yield (
+            f'Role "{role}" does not own our table {name}, "{foreign[0].owner}" does: run this as '
+            f'"{foreign[0].owner}", or run {_grant(situation, foreign[0].owner, role)};'
+        )
+    if not all(one.may_create for one in catalog.own_tables):
+        yield (
+            f'Role "{role}" may not create functions in schema "{catalog.home}": run '
+            f"GRANT CREATE ON SCHEMA {_written(situation, catalog.home)} TO "
+            f"{_written(situation, role)};"
+        )
+    for one in catalog.functions:
+        if not one.may_replace:
+            name = f"{_written(situation, catalog.home, one.name)}({one.arguments})"
+            yield (
+                f'Function {name} belongs to "{one.owner}", and role "{role}" may not replace '
+                f"it: run ALTER FUNCTION {name} OWNER TO {_written(situation, role)};"
+            )
+            return
 
 
 def _about_table(step: Step, situation: Situation) -> Iterator[str]:
     """Creating needs the TRIGGER privilege alone, but comments and modes need the owner."""
-    table = situation.tables.get((step.schema or "", step.table or ""))
+    table: CatalogTable | WatchedTable | None = situation.tables.get(
+        (step.schema or "", step.table or "")
+    )
+    catalog = situation.database.guarded
+    if table is None and catalog is not None:
+        table = next((one for one in catalog.tables if one.oid == step.table_oid), None)
     if table is None or table.may_alter or not step.statements:
         return
     role = situation.snapshot.server.role

@@ -1,180 +1,30 @@
-"""What the ``session`` verbs print: text for people, and the JSON documents of sessions."""
+"""What the ``session`` verbs print for people."""
 
 from __future__ import annotations
 
 import datetime as dt
 import decimal
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from trigger_ops.durations import spelled
-from trigger_ops.records import ChangeRecord, EventRecord, SessionRecord, StatementRecord
-from trigger_ops.rendering.documents import Document
+from trigger_ops.records import (
+    ChangeRecord,
+    EventRecord,
+    ReviewRecord,
+    SessionRecord,
+    StatementRecord,
+)
 from trigger_ops.rendering.plans import one_line
+from trigger_ops.rendering.session_documents import plain
 from trigger_ops.rendering.wording import counted, printable
 from trigger_ops.sessions.ending import Revocation
-from trigger_ops.sessions.recording import REFUSED
 from trigger_ops.sessions.reporting import SessionAccount, SessionReport
-from trigger_ops.states import ExitCode, SessionState
-
-SESSION_SCHEMA = "trigger_ops.session/1"
-SESSIONS_SCHEMA = "trigger_ops.sessions/1"
-REPORT_SCHEMA = "trigger_ops.session_report/1"
+from trigger_ops.states import SessionState
 
 SHOWN = 100
 """How many changed rows the text shows; JSON has them all."""
-
-# Documents -------------------------------------------------------------------------------------
-
-
-def session_document(
-    account: SessionAccount,
-    *,
-    revocation: Revocation | None = None,
-    exit_code: int = ExitCode.CLEAN,
-) -> Document:
-    """Return one session with all its evidence, as plain values. Times are ISO 8601."""
-    document = {
-        "schema": SESSION_SCHEMA,
-        "exit_code": int(exit_code),
-        **_described(account.session),
-        "statements": [*map(_statement, account.statements), *_refusals(account.events)],
-        "changes": [_change(one) for one in account.changes],
-        "findings": list(account.report.findings),
-        "rows": account.report.rows,
-        "clean": account.report.clean,
-        "decisions": [plain(one) for one in account.decisions],
-        "transactions": [plain(one) for one in account.transactions],
-        "events": [plain(one) for one in account.events],
-    }
-    if revocation is not None:
-        document["revocation"] = plain(revocation)
-    return document
-
-
-def sessions_document(reports: Sequence[SessionReport]) -> Document:
-    """Return sessions without their evidence, in the order they come."""
-    return {
-        "schema": SESSIONS_SCHEMA,
-        "exit_code": int(ExitCode.CLEAN),
-        "sessions": [
-            {**_described(one.session), "findings": list(one.findings), "rows": one.rows}
-            for one in reports
-        ],
-    }
-
-
-def report_document(report: SessionReport, *, exit_code: int = ExitCode.CLEAN) -> Document:
-    """Return what a session's evidence says together."""
-    return {
-        "schema": REPORT_SCHEMA,
-        "exit_code": int(exit_code),
-        "id": report.session.id,
-        "database": report.session.database,
-        "state": report.session.state.value,
-        "clean": report.clean,
-        "rows": report.rows,
-        "findings": list(report.findings),
-    }
-
-
-def lines(account: SessionAccount) -> Iterator[str]:
-    """Yield one JSON document a line: the session first, then its evidence, kind after kind."""
-    session = account.session
-    yield _line("session", _described(session))
-    kinds: tuple[tuple[str, Sequence[Any]], ...] = (
-        ("review", session.reviews),
-        ("event", account.events),
-        ("transaction", account.transactions),
-        ("statement", account.statements),
-        ("decision", account.decisions),
-        ("change", account.changes),
-    )
-    for kind, some in kinds:
-        for one in some:
-            yield _line(kind, {**plain(one), "session": session.id})
-    yield _line("report", {"session": session.id, **_report(account.report)})
-
-
-def plain(value: Any) -> Any:
-    """Return a record, or what is in one, as JSON knows it.
-
-    A number with a fraction that a double cannot hold becomes a text with all its digits.
-    """
-    if isinstance(value, dt.datetime):
-        return value.isoformat()
-    if isinstance(value, dt.timedelta):
-        return spelled(value)
-    if isinstance(value, decimal.Decimal):
-        return float(value) if decimal.Decimal(repr(float(value))) == value else str(value)
-    if isinstance(value, Mapping):
-        return {key: plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    return value
-
-
-def _line(kind: str, document: Document) -> str:
-    return json.dumps({"kind": kind, **document}, sort_keys=False)
-
-
-def _report(report: SessionReport) -> Document:
-    return {"clean": report.clean, "rows": report.rows, "findings": list(report.findings)}
-
-
-def _described(session: SessionRecord) -> Document:
-    document: Document = plain(session)
-    names = ("id", "state", "uris", "reason", "ticket", "opened_by", "reviews")
-    times = ("opened", "expires", "ended", "end_cause")
-    first = {name: document.pop(name) for name in (*names, *times)}
-    first = {("triggers" if name == "uris" else name): one for name, one in first.items()}
-    return {**first, "pgids": document.pop("triggers"), **document}
-
-
-def _statement(one: StatementRecord) -> Document:
-    return {
-        "template": one.template,
-        "rows": one.rows,
-        "at": plain(one.at),
-        "error": one.error,
-        "code": "",
-        "transaction": one.transaction,
-        "took_ms": one.took_ms,
-    }
-
-
-def _refusals(events: Sequence[EventRecord]) -> Iterator[Document]:
-    for one in events:
-        if one.kind == REFUSED:
-            yield {
-                "template": str(one.detail.get("template", "")),
-                "rows": None,
-                "at": plain(one.at),
-                "error": "42501",
-                "code": str(one.detail.get("code", "")),
-                "transaction": None,
-                "took_ms": None,
-            }
-
-
-def _change(one: ChangeRecord) -> Document:
-    return {
-        "table": one.table,
-        "op": one.op,
-        "old": plain(one.old),
-        "new": plain(one.new),
-        "transaction": one.transaction,
-        "at": plain(one.at),
-        "schema": one.schema,
-        "number": one.number,
-        "cause": one.cause,
-    }
-
-
-# Text ------------------------------------------------------------------------------------------
 
 
 def session_text(account: SessionAccount) -> str:
@@ -214,14 +64,16 @@ def status(session: SessionRecord) -> str:
         return printable(
             f"Session {session.id} is active until {_moment(session.expires)}: {triggers}."
         )
-    cause = f": {session.end_cause}" if session.end_cause else ""
+    if session.state in (SessionState.EXPIRED, SessionState.ABANDONED):
+        return f"Session {session.id} is {session.state}."
     by = f" by {session.ended_by}" if session.ended_by else ""
-    return printable(f"Session {session.id} is {session.state}{by}{cause}.")
+    cause = f": {session.end_cause.rstrip('.')}" if session.end_cause else ""
+    return printable(f"Session {session.id} was {session.state}{by}{cause}.")
 
 
 def revocation_text(revocation: Revocation, session: SessionRecord) -> str:
     """Return what came of a revocation, in sentences."""
-    parts = [status(session) if not revocation.was_over else _already(session)]
+    parts = [status(session) if not revocation.was_over else already(session)]
     if revocation.stopped:
         parts.append(f"Stopped by themselves: {_pids(revocation.stopped)}.")
     if revocation.ended:
@@ -234,12 +86,13 @@ def remaining_text(revocation: Revocation) -> str:
     backend = "backend" if len(revocation.remaining) == 1 else "backends"
     return printable(
         f"Session {revocation.session} is revoked and nothing more can be committed in it, but "
-        f'{backend} {_pids(revocation.remaining)} could not be ended: have a superuser run GRANT '
+        f"{backend} {_pids(revocation.remaining)} could not be ended: have a superuser run GRANT "
         f'pg_signal_backend TO "{revocation.role}", or end them with pg_terminate_backend.'
     )
 
 
-def _already(session: SessionRecord) -> str:
+def already(session: SessionRecord) -> str:
+    """Return that a session is over, for whoever wanted to end it."""
     return f"Session {session.id} is {session.state} already."
 
 
@@ -262,7 +115,7 @@ def _session_lines(account: SessionAccount) -> Iterator[str]:
     for name, value in _header(session):
         if value:
             yield f"  {name:<10} {value}"
-    yield from _section("Reviews", [_review(session, number) for number in range(len(session.reviews))])
+    yield from _section("Reviews", [_review(one) for one in session.reviews])
     yield from _section("Timeline", _timeline(account))
     yield from _section("Rows", _rows(account.changes))
     yield from _section("Findings", account.report.findings)
@@ -291,8 +144,7 @@ def _header(session: SessionRecord) -> Iterator[tuple[str, str]]:
     yield "lasts", f"{spelled(session.lasts)}{extended if session.extensions else ''}"
 
 
-def _review(session: SessionRecord, number: int) -> str:
-    one = session.reviews[number]
+def _review(one: ReviewRecord) -> str:
     remark = f": {one.remark}" if one.remark else ""
     return f"{_moment(one.at)} {one.verdict} by {one.reviewer}{remark}"
 

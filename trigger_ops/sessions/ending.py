@@ -13,7 +13,8 @@ from django.db.backends.postgresql.psycopg_any import sql
 from trigger_ops.durations import milliseconds
 from trigger_ops.exceptions import SessionRefused
 from trigger_ops.ledger.sessions import LOCK
-from trigger_ops.ledger.tables import moment
+from trigger_ops.ledger.tables import moment, named
+from trigger_ops.models import Session
 from trigger_ops.records import SessionRecord
 from trigger_ops.sessions.beside import beside
 from trigger_ops.sessions.recording import told
@@ -36,6 +37,12 @@ _EXTEND = (
     "SELECT pg_catalog.timezone('UTC', {home}.trigger_ops_extend({session}, {actor}, {longer}))"
 )
 _CLOSE = "SELECT {home}.trigger_ops_close({session}, {wanted}, {actor}, {cause})"
+
+_LEFT = """\
+SELECT CASE WHEN s.state OPERATOR(pg_catalog.=) 'active' AND s.expires OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()
+            THEN 'expired' ELSE s.state END,
+       greatest(s.expires OPERATOR(pg_catalog.-) pg_catalog.clock_timestamp(), interval '0')
+  FROM {sessions} s WHERE s.id OPERATOR(pg_catalog.=) {session}"""
 
 # The lock that a transaction takes as it enters a session (sql/sessions.sql, enter).
 _HOLDING = """\
@@ -70,6 +77,19 @@ class Revocation:
     ended: tuple[int, ...] = ()
     remaining: tuple[int, ...] = ()
     role: str = ""
+
+
+def left(alias: str, home: str, session: int) -> tuple[SessionState, dt.timedelta]:
+    """Return what an entered session is now, and how long it lasts, beside any transaction.
+
+    Raises:
+        SessionRefused: when a second connection is needed and cannot be had.
+        DatabaseError: when the database cannot be asked.
+    """
+    statement = sql.SQL(_LEFT).format(sessions=named(home, Session), session=sql.Literal(session))
+    for state, remaining in ask(alias, statement):
+        return SessionState(state), remaining
+    return SessionState.ABANDONED, dt.timedelta()
 
 
 def extend(

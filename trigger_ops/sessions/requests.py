@@ -154,10 +154,7 @@ def _lasts(asked: str | dt.timedelta | None) -> dt.timedelta:
 
 
 def _approvals(guard: GuardState, trigger: RegisteredTrigger) -> int:
+    policy, approvals = guard.policy, guard.approvals
     if trigger.pgid in guard.policies:
         _uri, policy, approvals = guard.policies[trigger.pgid]
-    else:
-        policy, approvals = guard.policy, 0
-    if policy is not Policy.FOUR_EYES:
-        return 0
-    return max(approvals, 1) if approvals else conf.number("APPROVALS")
+    return max(approvals, 1) if policy is Policy.FOUR_EYES else 0

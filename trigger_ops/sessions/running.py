@@ -36,6 +36,11 @@ class RunningSession:
         return self._presence.database
 
     @property
+    def home(self) -> str:
+        """The schema of our tables in it."""
+        return self._presence.home
+
+    @property
     def uris(self) -> tuple[str, ...]:
         """The triggers that stand aside."""
         return self._presence.uris

@@ -22,18 +22,28 @@ from pgtrigger.management.commands.pgtrigger import Command as StockCommand
 
 from trigger_ops.management.outcomes import Outcome, errors_as_sentences
 from trigger_ops.management.streams import environment_colour
-from trigger_ops.management.subcommands import changes, check, diff, guard, log, ls, plan
+from trigger_ops.management.subcommands import changes, check, diff, guard, log, ls, plan, session
 from trigger_ops.management.subcommands.contradictions import refuse_unspeakable
 from trigger_ops.management.subcommands.options import add_general_options
 from trigger_ops.states import ExitCode
 
 _READING = {"ls": ls, "diff": diff, "check": check, "plan": plan}
+_GROUPS: dict[str, Any] = {"guard": guard, "session": session}
 
 
 class Command(StockCommand):
     """A superset of the library's command."""
 
     help = "See, check and change the triggers of django-pgtrigger."
+
+    # The COMMAND of `session run`, which call_command may give by name as well.
+    stealth_options = ("command",)
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Make a parser that leaves alone what stands behind the first ``--`` of a session."""
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.parse_args = functools.partial(_parsed, parser.parse_args)  # type: ignore[method-assign]
+        return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add a sub-parser for each verb."""
@@ -46,12 +56,13 @@ class Command(StockCommand):
             one = subparsers.add_parser(verb.value, help=summary, description=summary)
             changes.add_arguments(one, verb)
             self._finish_parser(one, functools.partial(changes.handle, verb=verb))
-        one = subparsers.add_parser("guard", help=guard.SUMMARY, description=guard.SUMMARY)
-        inner = one.add_subparsers(title="what to do", required=True, metavar="WHAT")
-        for name, (summary, add_arguments, handle) in guard.VERBS.items():
-            two = inner.add_parser(name, help=summary, description=summary)
-            add_arguments(two)
-            self._finish_parser(two, handle)
+        for group, module in _GROUPS.items():
+            one = subparsers.add_parser(group, help=module.SUMMARY, description=module.SUMMARY)
+            inner = one.add_subparsers(title="what to do", required=True, metavar="WHAT")
+            for name, (summary, add_arguments, handle) in module.VERBS.items():
+                two = inner.add_parser(name, help=summary, description=summary)
+                add_arguments(two)
+                self._finish_parser(two, handle)
         one = subparsers.add_parser("log", help=log.SUMMARY, description=log.SUMMARY)
         log.add_arguments(one)
         self._finish_parser(one, log.handle)
@@ -100,3 +111,17 @@ class Command(StockCommand):
         with errors_as_sentences():
             refuse_unspeakable(options)
             handle(self, options)
+
+
+def _parsed(parse: Callable[..., Any], args: Any = None, namespace: Any = None) -> Any:
+    """Parse what stands before the first ``--`` of ``session run`` and ``session shell``."""
+    words = list(sys.argv[1:] if args is None else args)
+    before = words[: words.index("--")] if "--" in words else words
+    if "session" not in before or len(before) == len(words):
+        return parse(args, namespace)
+    verbs = [word for word in before[before.index("session") + 1 :] if not word.startswith("-")]
+    if verbs[:1] not in (["run"], ["shell"]):
+        return parse(args, namespace)
+    parsed = parse(before, namespace)
+    parsed.command = words[len(before) + 1 :]
+    return parsed

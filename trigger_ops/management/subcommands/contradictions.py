@@ -28,7 +28,7 @@ IN_THE_PLAN = {
 """What a plan says itself, by the name of its option."""
 
 _MODES = ("always", "replica", "expired")
-_FILES = ("plan", "out", "settings", "pythonpath")
+_FILES = ("plan", "out", "settings", "pythonpath", "command")
 _SPOKEN = {"plan": "--plan", "out": "--out", "lasts": "--for"}
 
 
