@@ -125,7 +125,9 @@ def test_the_gate_reads_the_setting_as_pgtrigger_does(guarded: BaseDatabaseWrapp
     found = {}
     for value in VALUES:
         do(guarded, "SELECT set_config('pgtrigger.ignore', %s, false)", value)
-        asked = f"SELECT coalesce(stock('{TRIGGER}'), false), _pgtrigger_should_ignore('{TRIGGER}')"
+        asked = (
+            f"SELECT coalesce(stock('{TRIGGER}'), false), _pgtrigger_should_ignore('{TRIGGER}')"
+        )
         (found[value[:80]],) = do(guarded, asked)
     assert [value for value, (stock, ours) in found.items() if stock is not ours] == []
     assert {stock for stock, _ in found.values()} == {True, False}

@@ -14,6 +14,22 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
 
+from tests.guard.conftest import (
+    guarded,
+    guarded_template,
+    make_database,
+    migrated_database,
+    second_connection,
+)
+
+__all__ = [
+    "guarded",
+    "guarded_template",
+    "make_database",
+    "migrated_database",
+    "second_connection",
+]
+
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = ("NO_COLOR", "FORCE_COLOR", "DJANGO_COLORS", "COLUMNS", "PYTHONIOENCODING")
 

@@ -260,7 +260,7 @@ def _inspected(request: Request, aliases: Iterable[str]) -> list[InspectedDataba
         [known(alias) for alias in aliases],
         Scope(glob="*") if everywhere else request.scope,
         surroundings=Extent.CHANGEABLE if replaces_or_drops else Extent.NOTHING,
-        orphans=prunes,
+        orphans=prunes or request.verb in GUARDING,
         # What migrations say tells which functions were this project's.
         planning=not request.functions,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from trigger_ops.applier import RunReport, StepResult
 from trigger_ops.rendering.colour import GREEN, RED, RESULT_COLOURS, YELLOW, painted
 from trigger_ops.rendering.wording import aligned, place, printable
-from trigger_ops.states import Result
+from trigger_ops.states import Result, Verb
 
 #: Results that are a line at a verbosity; the summary counts all of them.
 SHOWN = {
@@ -59,11 +60,26 @@ def _results(report: RunReport, verbosity: int, *, colour: bool) -> list[str]:
     shown = [one for one in report.results if one.result in wanted]
     if not shown:
         return []
+    if report.verb in (Verb.GUARD_INSTALL, Verb.GUARD_REMOVE):
+        rows = aligned(list(_by_table(shown)))
+        return [_painted(row, Result(row.split()[0])) for row in rows] if colour else rows
     several = len({(one.step.database, one.step.schema) for one in report.results}) > 1
     lines = aligned([_row(one, placed=several) for one in shown])
     if not colour:
         return lines
     return [_painted(line, one.result) for line, one in zip(lines, shown, strict=True)]
+
+
+def _by_table(results: Sequence[StepResult]) -> Iterator[Sequence[str]]:
+    """Yield a row for each table, database and result: what the guard has on it goes together."""
+    for key, group in itertools.groupby(
+        results,
+        key=lambda one: (one.result, one.step.database, one.step.schema, one.step.table),
+    ):
+        steps = list(group)
+        names = ", ".join(one.step.trigger for one in steps)
+        reasons = ", ".join(dict.fromkeys(one.reason or one.step.reason for one in steps))
+        yield [key[0].value, printable(place(*key[1:])), printable(names), printable(reasons)]
 
 
 def _row(one: StepResult, *, placed: bool) -> Sequence[str]:

@@ -181,6 +181,10 @@ class Entrance:
         sessions = sessions_on(self.connection)
         with self._noting(sessions, "ROLLBACK TO SAVEPOINT"):
             self._synchronise(sessions)
+        if sessions and self._kept:
+            # What it took back stays among the statements: a report has to know of it.
+            rollback = Statement(session=sessions[0], template="ROLLBACK TO SAVEPOINT")
+            self._kept.append(rollback)
 
     def _prefixed(self, send: Sending, sessions: tuple[Presence, ...], template: str) -> Any:
         prefix = f"SELECT {self._call(sessions, template)}; "

@@ -19,6 +19,9 @@ from trigger_ops.states import SessionState
 SOFT_DELETE = "SoftDelete"
 """The class of pgtrigger's triggers that turn a DELETE into an UPDATE."""
 
+UNKNOWN_STATE = "?????"
+"""What stands for the SQLSTATE of an error that has none, such as a connection that was lost."""
+
 NAMED = 5
 """How many transactions a sentence names before it counts the rest."""
 
@@ -249,7 +252,8 @@ def _not_carried_out(matter: Matter) -> Iterator[str]:
         if one.session == matter.session.id and one.error:
             failed[one.error] += one.times
     for state, times in sorted(failed.items()):
-        yield f"{_counted(times, 'statement')} failed with SQLSTATE {state}."
+        how = "without an SQLSTATE" if state == UNKNOWN_STATE else f"with SQLSTATE {state}"
+        yield f"{_counted(times, 'statement')} failed {how}."
     refused = Counter(
         str(one.detail.get("code", "")) or "no code"
         for one in matter.evidence.events

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from trigger_ops import api
+from trigger_ops.exceptions import SessionRefused
 from trigger_ops.management.reviewers import reviewer_of
 from trigger_ops.management.subcommands.session_options import (
     add_id,
@@ -62,7 +63,9 @@ def deny(command: BaseCommand, options: Mapping[str, Any]) -> None:
 def _review(command: BaseCommand, options: Mapping[str, Any], verdict: str, remark: str) -> None:
     format_of(options)
     number, alias = id_of(options), alias_of(options)
-    api.find_session(number, using=alias)
+    found = api.find_session(number, using=alias)
+    if found.state is not SessionState.PENDING:
+        raise SessionRefused(f"Session {number} cannot be reviewed: it is {found.state}.")
     reviewer = reviewer_of(options.get("user"), from_stdin=bool(options.get("password_stdin")))
     reviewed = api.review_session(
         number, reviewer=reviewer, verdict=verdict, remark=remark, using=alias

@@ -1,0 +1,274 @@
+"""``pgtrigger session list|show|report|export``: for people and for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from demo_site.past.models import Receipt
+from demo_site.tutorial.models import SoftDelete
+from tests.damage import make_role, run
+from tests.management.sessions import (
+    HOSTILE,
+    REASON,
+    RECEIPT,
+    SOFT_DELETE,
+    Run,
+    demand_approval,
+    lines,
+    newest,
+    opened,
+    receipts,
+    reviewer,
+    shown,
+)
+from tests.weaknesses.conftest import default_at
+from trigger_ops import api
+
+pytestmark = pytest.mark.usefixtures("guarded")
+
+CONTRACT = (
+    *("schema", "id", "state", "triggers", "reason", "ticket", "opened_by", "reviews", "opened"),
+    *("expires", "ended", "end_cause", "statements", "changes", "findings"),
+)
+READING = (("list",), ("show", "1"), ("report", "1"), ("export", "1"))
+
+
+def correct(old: str, new: str, **named: Any) -> int:
+    """Give a receipt another number, in a session of its own; return that."""
+    with api.session(RECEIPT, reason=REASON, **named) as running:
+        Receipt.objects.filter(number=old).update(number=new)
+        return running.id
+
+
+def test_the_document_of_a_session_keeps_its_contract(pgtrigger: Run) -> None:
+    receipts("A1")
+    number = correct("A1", "B1", ticket="OPS-7", actor="user:ann")
+    found = shown(number, pgtrigger)
+    assert set(CONTRACT) <= set(found)
+    assert {name: found[name] for name in CONTRACT[:7]} == {
+        "schema": "trigger_ops.session/1",
+        "id": number,
+        "state": "ended",
+        "triggers": [RECEIPT],
+        "reason": REASON,
+        "ticket": "OPS-7",
+        "opened_by": "user:ann",
+    }
+    assert (found["reviews"], found["findings"], found["end_cause"]) == ([], [], "")
+    assert found["opened"] < found["ended"] < found["expires"]
+    (statement,) = found["statements"]
+    assert statement["template"].startswith('UPDATE "past_receipt" SET "number" = %s')
+    assert (statement["error"], set(statement) >= {"template", "rows", "at", "error"}) == ("", True)
+    (change,) = found["changes"]
+    assert set(change) >= {"table", "op", "old", "new", "transaction", "at"}
+    assert (change["table"], change["op"]) == ("past_receipt", "UPDATE")
+    assert change["transaction"] == statement["transaction"]
+
+
+def test_a_deleted_row_is_old_and_nothing_is_new(pgtrigger: Run) -> None:
+    receipts("A1")
+    with api.session(RECEIPT, reason=REASON) as running:
+        Receipt.objects.all().delete()
+    (change,) = shown(running.id, pgtrigger)["changes"]
+    assert (change["op"], change["new"], change["old"]["number"]) == ("DELETE", None, "A1")
+
+
+def test_a_list_is_newest_first_and_has_no_evidence(pgtrigger: Run) -> None:
+    receipts("A1")
+    numbers = [correct("A1", "B1"), opened().id]
+    document = pgtrigger("session", "list", "--format", "json").document
+    assert (document["schema"], document["exit_code"]) == ("trigger_ops.sessions/1", 0)
+    assert [one["id"] for one in document["sessions"]] == numbers[::-1]
+    for one in document["sessions"]:
+        assert set(CONTRACT) - set(one) == {"schema", "statements", "changes"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "states"),
+    [
+        ((), ["pending", "expired", "abandoned", "revoked", "ended", "active"]),
+        (("--state", "active"), ["active"]),
+        (("--state", "EXPIRED", "--state", "abandoned"), ["expired", "abandoned"]),
+        (("--state", "denied"), []),
+        (("--opener", "user:bob"), ["ended"]),
+        (("--limit", "2"), ["pending", "expired"]),
+    ],
+)
+def test_states_are_what_the_databases_clock_makes_of_them(
+    arguments: tuple[str, ...], states: list[str], pgtrigger: Run
+) -> None:
+    opened()
+    api.end_session(opened(actor="user:bob").id)
+    api.revoke_session(opened().id, reason="stop")
+    asked = (
+        "SELECT trigger_ops_open(jsonb_build_object('uris', '[\"a.B:c\"]'::jsonb, 'triggers',"
+        " '[\"pgtrigger_c\"]'::jsonb, 'reason', 'long ago', 'surface', %s::text, 'opener',"
+        " 'os:me@here', 'lasts', '1 hour', 'idle', '1 microsecond', 'longest', '1 hour',"
+        " 'waits', '1 microsecond', 'most_rows', 1, 'most_extensions', 0))"
+    )
+    run(asked, "run")
+    run(asked, "open")
+    demand_approval()
+    opened()
+    document = pgtrigger("session", "list", "--format", "json", *arguments).document
+    assert [one["state"] for one in document["sessions"]] == states
+    stored = {state for (state,) in run("SELECT DISTINCT state FROM trigger_ops_session")}
+    assert stored == {"active", "ended", "revoked", "pending"}
+
+
+def test_a_request_that_nobody_reviewed_is_expired(pgtrigger: Run, settings: Any) -> None:
+    settings.TRIGGER_OPS = {"SESSION_WAITS": "1ms"}
+    demand_approval()
+    assert opened().state == "expired"
+
+
+def test_text_tells_who_why_what_and_which_rows(pgtrigger: Run) -> None:
+    receipts("A1")
+    number = correct("A1", "B1", ticket="OPS-7")
+    text = pgtrigger("session", "show", str(number)).out
+    for part in (
+        f"Session {number} on default: ended",
+        RECEIPT,
+        REASON,
+        "OPS-7",
+        "Timeline",
+        'UPDATE "past_receipt" SET "number" = %s',
+        ': number "A1" → "B1"',
+        f"Session {number} is ended: 1 row on record, clean.",
+    ):
+        assert part in text
+
+
+def test_of_many_rows_the_text_shows_some_and_the_document_all(pgtrigger: Run) -> None:
+    receipts(*map(str, range(1205)))
+    with api.session(RECEIPT, reason=REASON) as running:
+        Receipt.objects.update(number="x")
+    assert "… and 1,105 rows more" in pgtrigger("session", "show", str(running.id)).out
+    changes = shown(running.id, pgtrigger)["changes"]
+    assert [one["number"] for one in changes] == list(range(1, 1206))
+
+
+def test_numbers_keep_all_their_digits(pgtrigger: Run) -> None:
+    run("ALTER TABLE past_receipt ADD COLUMN exact numeric, ADD COLUMN big numeric")
+    receipts("A1")
+    with api.session(RECEIPT, reason=REASON) as running:
+        run("UPDATE past_receipt SET exact = 12.50, big = 12345678901234567890.123456789")
+    (change,) = shown(running.id, pgtrigger)["changes"]
+    assert change["new"]["exact"] == 12.5
+    assert change["new"]["big"] == "12345678901234567890.123456789"
+    text = pgtrigger("session", "show", str(running.id)).out
+    assert "exact null → 12.50, big null → 12345678901234567890.123456789" in text
+
+
+def test_an_export_has_one_document_a_line_kind_after_kind(pgtrigger: Run) -> None:
+    receipts("A1")
+    demand_approval()
+    number = opened().id
+    api.review_session(number, reviewer=reviewer(), verdict="approve", remark="looks right")
+    with api.session(id=number):
+        Receipt.objects.update(number="B1")
+    api.end_session(number)
+    found = lines(pgtrigger("session", "export", str(number)))
+    assert list(dict.fromkeys(one["kind"] for one in found)) == [
+        *("session", "review", "event", "transaction", "statement", "decision", "change"),
+        "report",
+    ]
+    assert {(one["schema"], one["id"]) for one in found} == {
+        ("trigger_ops.session_export/1", number)
+    }
+    by_kind = {one["kind"]: one[one["kind"]] for one in found}
+    assert by_kind["review"]["remark"] == "looks right"
+    assert by_kind["change"]["schema"] == "public"
+    assert by_kind["change"]["new"]["number"] == "B1"
+    assert pgtrigger("session", "export", str(number)) == pgtrigger("session", "export", str(number))
+
+
+def test_a_report_is_clean_or_has_findings(pgtrigger: Run) -> None:
+    receipts("A1")
+    clean = correct("A1", "B1")
+    result = pgtrigger("session", "report", str(clean), "--check")
+    assert (result.code, result.out) == (0, f"Session {clean} is ended: 1 row on record, clean.\n")
+    SoftDelete.objects.create()
+    with api.session(SOFT_DELETE, reason=REASON) as running:
+        SoftDelete.objects.all().delete()
+    result = pgtrigger("session", "report", str(running.id))
+    assert result.code == 0
+    assert "Hard delete of 1 row of public.tutorial_softdelete" in result.out
+    result = pgtrigger("session", "report", str(running.id), "--check", "--format", "json")
+    assert (result.code, result.document["exit_code"], result.document["clean"]) == (1, 1, False)
+    assert result.document["schema"] == "trigger_ops.session_report/1"
+
+
+@pytest.mark.parametrize("wanted", ["text", "json"])
+@pytest.mark.parametrize("verb", ["list", "show", "report", "export"])
+def test_what_somebody_wrote_reaches_no_terminal(verb: str, wanted: str, pgtrigger: Run) -> None:
+    number = opened(reason=f"{REASON} {HOSTILE}", ticket=HOSTILE).id
+    words = (verb,) if verb == "list" else (verb, str(number))
+    result = pgtrigger("session", *words, "--format", wanted)
+    assert result.code == 0
+    assert not {"\x1b", "\u202e"} & set(result.out)
+    if verb == "list" and wanted == "text":
+        assert len(result.out.splitlines()) == 1
+    assert newest().ticket == HOSTILE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("show", "99"), 2, 'There is no session 99 on "default": manage.py pgtrigger session list'),
+        (("show", str(2**70)), 2, f"There is no session {2**70}"),
+        (("show", "-1"), 2, ""),
+        (("show", "1; DROP TABLE x"), 2, '"1; DROP TABLE x" is no number of a session'),
+        (("show", "٣"), 2, "is no number of a session"),
+        (("show", "1", "-d", "nope"), 2, 'has no alias "nope"'),
+        (("show", "1", "-d", "lite"), 4, "The tables of sessions are missing"),
+        (("report", "99"), 2, "There is no session 99"),
+        (("export", "99"), 2, "There is no session 99"),
+        (("list", "--limit", "0"), 2, "--limit must be a number, and at least 1."),
+        (("list", "--state", "asleep"), 2, ""),
+    ],
+)
+def test_what_is_asked_for_wrongly_is_said(
+    arguments: tuple[str, ...], code: int, sentence: str, pgtrigger: Run
+) -> None:
+    result = pgtrigger("session", *arguments)
+    assert (result.code, result.out) == (code, "")
+    assert sentence in result.err
+
+
+@pytest.mark.parametrize("words", READING)
+def test_a_role_that_may_only_select_reads(words: tuple[str, ...], pgtrigger: Run) -> None:
+    receipts("A1")
+    correct("A1", "B1")
+    role = make_role("auditor", options="LOGIN")
+    try:
+        run("GRANT USAGE ON SCHEMA public TO {role}", role=role)
+        run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}", role=role)
+        connections["default"].close()
+        options = {"options": "-c default_transaction_read_only=on"}
+        as_postgres = pgtrigger("session", *words)
+        with default_at(OPTIONS=options):
+            run("SET ROLE {role}", role=role)
+            assert pgtrigger("session", *words) == as_postgres
+    finally:
+        run("DROP OWNED BY {role}", role=role)
+        run("DROP ROLE {role}", role=role)
+
+
+def test_reading_inside_a_session_and_its_transaction_changes_nothing(pgtrigger: Run) -> None:
+    receipts("A1")
+    with api.session(RECEIPT, reason=REASON) as running:
+        assert pgtrigger("session", "show", str(running.id)).code == 0
+        assert running.refused is None
+        Receipt.objects.update(number="B1")
+        assert len(shown(running.id, pgtrigger)["changes"]) == 1
+
+
+def test_tables_that_are_missing_are_named(pgtrigger: Run) -> None:
+    run("ALTER TABLE trigger_ops_change RENAME TO hidden")
+    result = pgtrigger("session", "list")
+    assert (result.code, result.out) == (4, "")
+    assert "run manage.py migrate --database default" in result.err

@@ -1,0 +1,323 @@
+"""``pgtrigger session run`` and ``shell``: a command inside a session, and the code it ends with."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from tests.management.conftest import ROOT, Site
+from tests.management.sessions import (
+    REASON,
+    RECEIPT,
+    Run,
+    demand_approval,
+    newest,
+    numbers,
+    opened,
+    receipts,
+    reviewer,
+    shown,
+    site_at_guarded,
+)
+from trigger_ops import api
+from trigger_ops.management.prompts import session_prompt
+from trigger_ops.states import SessionState
+
+pytestmark = pytest.mark.usefixtures("guarded")
+
+ASKED = (RECEIPT, "--reason", REASON)
+
+UPDATE = "from demo_site.past.models import Receipt; Receipt.objects.update(number='new')"
+CLOSE = """\
+from django.db import connection
+other = connection.copy()
+with other.cursor() as cursor:
+    cursor.execute("SELECT trigger_ops_close(max(id), 'revoked', 'user:eve', 'enough') FROM trigger_ops_session")
+other.close()
+"""
+SWALLOWED = f"""\
+{CLOSE}
+from django.db import DatabaseError
+from demo_site.past.models import Receipt
+try:
+    Receipt.objects.update(number='new')
+except DatabaseError:
+    pass
+"""
+
+
+def run_in_session(pgtrigger: Run, *words: str, asked: tuple[str, ...] = ASKED) -> Any:
+    return pgtrigger("session", "run", *asked, "--", *words)
+
+
+def test_a_command_writes_what_its_trigger_forbids_and_it_is_on_record(pgtrigger: Run) -> None:
+    receipts("A1", "A2")
+    result = run_in_session(pgtrigger, "correct_receipt", "A1", "B1")
+    session = newest()
+    assert (result.code, result.out) == (0, "Receipt A1 is B1 now.\n")
+    assert result.err.splitlines() == [
+        f"Session {session.id} is active until {session.expires:%Y-%m-%dT%H:%M:%SZ}: {RECEIPT}.",
+        f"Session {session.id} is ended: 1 row on record, clean.",
+    ]
+    assert numbers() == ["B1", "A2"]
+    (change,) = shown(session.id, pgtrigger)["changes"]
+    assert (change["old"]["number"], change["new"]["number"]) == ("A1", "B1")
+    assert (session.surface, session.state) == ("run", SessionState.ENDED)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("correct_receipt", "ZZ", "B1"), 1, 'There is no receipt "ZZ".'),
+        (("correct_receipt", "--", "A1", "B1"), 0, ""),
+        (("correct_receipt",), 2, "the following arguments are required"),
+        (("shell", "-c", "raise SystemExit(7)"), 7, ""),
+        (("shell", "-c", "raise SystemExit(0)"), 0, ""),
+        (("shell", "-c", "raise SystemExit('no')"), 1, "no\n"),
+        (("shell", "-c", "1/0"), 1, "ZeroDivisionError: division by zero"),
+        (
+            (
+                *("shell", "-c"),
+                "from django.core.management import CommandError as E; raise E('x', returncode=9)",
+            ),
+            9,
+            "CommandError: x",
+        ),
+    ],
+)
+def test_the_code_is_the_commands_own(
+    words: tuple[str, ...], code: int, said: str, capsys: Any, pgtrigger: Run
+) -> None:
+    receipts("A1")
+    result = run_in_session(pgtrigger, *words)
+    assert result.code == code
+    assert said in result.err + capsys.readouterr().err
+    assert newest().state is SessionState.ENDED
+
+
+def test_a_traceback_is_that_of_the_command_alone(pgtrigger: Run) -> None:
+    result = run_in_session(pgtrigger, "shell", "-c", "1/0")
+    assert "Traceback (most recent call last):" in result.err
+    assert "session_running.py" not in result.err
+    assert newest().end_cause == "ZeroDivisionError was raised"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (ASKED, 2, "There is no COMMAND: put a management command and its arguments behind --"),
+        ((*ASKED, "--"), 2, "There is no COMMAND"),
+        (
+            (*ASKED, "--", "correct_recipt"),
+            2,
+            'There is no management command "correct_recipt": did you mean "correct_receipt"?',
+        ),
+        ((*ASKED, "--", "check", "--settings=x"), 2, "--settings comes too late behind --"),
+        (("--reason", REASON, "--", "check"), 4, "give at least one URI"),
+        ((RECEIPT, "--", "check"), 4, "A session takes a reason of at least 10 letters"),
+        ((RECEIPT, "--reason", "short", "--", "check"), 4, "takes a reason of at least 10"),
+        ((RECEIPT, "--reason", "x" * 40, "--", "check"), 4, "repeats itself"),
+        ((*ASKED, "--for", "soon", "--", "check"), 2, '"soon" is no duration'),
+        ((*ASKED, "--for", "9h", "--", "check"), 4, "A session may last 4h and no longer"),
+        ((*ASKED, "-d", "defualt", "--", "check"), 2, 'did you mean "default"?'),
+        ((*ASKED, "-d", "lite", "--", "check"), 4, '"lite" is no PostgreSQL database'),
+        (("past.Reciept", "--reason", REASON, "--", "check"), 2, 'did you mean "past.Receipt"?'),
+        (("a\x1b[2J", "--reason", REASON, "--", "check"), 2, "a\\x1b[2J"),
+        (("a\0b", "--reason", REASON, "--", "check"), 2, "no database can take"),
+        (("--session", "1", RECEIPT, "--", "check"), 2, "give no selectors beside it"),
+        (("--session", "1", "--for", "5m", "--", "check"), 2, "give no --for beside it"),
+        (("--session", "99", "--", "check"), 2, "There is no session 99"),
+        (("--session", "x", "--", "check"), 2, '"x" is no number of a session'),
+    ],
+)
+def test_what_is_asked_for_wrongly_runs_nothing(
+    arguments: tuple[str, ...], code: int, sentence: str, pgtrigger: Run
+) -> None:
+    result = pgtrigger("session", "run", *arguments)
+    assert (result.code, result.out) == (code, "")
+    assert sentence in result.err
+    assert api.list_sessions() == []
+
+
+def test_call_command_may_name_the_command_as_an_option(pgtrigger: Run) -> None:
+    receipts("A1")
+    result = pgtrigger(
+        "session", "run", RECEIPT, reason=REASON, lasts="5m", command=["correct_receipt", "A1", "B"]
+    )
+    assert (result.code, numbers()) == (0, ["B"])
+
+
+def test_the_words_of_other_verbs_are_parsed_as_before(pgtrigger: Run) -> None:
+    session = opened()
+    assert pgtrigger("session", "show", "--", str(session.id)).code == 0
+    assert pgtrigger("ls", "--", RECEIPT).out.split()[-1] == RECEIPT
+
+
+# Sessions that are over before the command is ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "state"),
+    [
+        (f"{CLOSE}\n{UPDATE}", SessionState.REVOKED),
+        (SWALLOWED, SessionState.REVOKED),
+        (CLOSE, SessionState.REVOKED),
+        (f"{CLOSE}\nraise SystemExit(3)", SessionState.REVOKED),
+        (f"import time; time.sleep(1.2)\n{UPDATE}", SessionState.EXPIRED),
+        ("import time; time.sleep(1.2)", SessionState.EXPIRED),
+    ],
+)
+def test_a_session_that_is_over_in_mid_run_makes_it_4(
+    code: str, state: SessionState, pgtrigger: Run
+) -> None:
+    receipts("A1")
+    lasts = "1s" if state is SessionState.EXPIRED else "5m"
+    result = run_in_session(pgtrigger, "shell", "-c", code, asked=(*ASKED, "--for", lasts))
+    assert (result.code, numbers()) == (4, ["A1"])
+    assert "not committed before is not kept" in result.err
+    assert "Traceback" not in result.err
+    assert newest().state is state
+
+
+def test_rows_over_the_limit_make_it_4(pgtrigger: Run, settings: Any) -> None:
+    settings.TRIGGER_OPS = {"SESSION_ROWS": 2}
+    receipts("A1", "A2", "A3")
+    result = run_in_session(pgtrigger, "shell", "-c", UPDATE)
+    assert (result.code, numbers()) == (4, ["A1", "A2", "A3"])
+    assert "1 statement was refused (TO007)." in result.err
+
+
+HOLDING = """\
+import time
+from django.db import transaction
+from demo_site.past.models import Receipt
+with transaction.atomic():
+    Receipt.objects.update(number='new')
+    print('written', flush=True)
+    time.sleep(60)
+"""
+
+
+def started(site: Site, *words: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "pgtrigger", "session", "run", *ASKED, "--", *words],
+        cwd=ROOT,
+        env=site.environment({}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "written\n"
+    return process
+
+
+def test_a_revoke_from_another_process_ends_the_connection_and_the_run_with_4(
+    pgtrigger: Run,
+) -> None:
+    receipts("A1")
+    process = started(
+        site_at_guarded(), "shell", "-c", HOLDING.replace("time.sleep(60)", "time.sleep(3)")
+    )
+    session = newest()
+    result = pgtrigger("session", "revoke", str(session.id), "--reason", "stop")
+    _, err = process.communicate(timeout=60)
+    assert result.code == 0
+    assert f"Session {session.id} was revoked by " in result.out
+    assert "Connections ended: " in result.out
+    assert (process.returncode, numbers()) == (4, ["A1"])
+    assert f"Session {session.id} was revoked by " in err
+    assert "Traceback" not in err
+    assert newest().end_cause == "stop"
+
+
+def test_a_run_that_is_killed_leaves_an_abandoned_session_and_no_row(
+    pgtrigger: Run, guarded: BaseDatabaseWrapper
+) -> None:
+    receipts("A1")
+    process = started(site_at_guarded(), "shell", "-c", HOLDING)
+    session = newest()
+    process.kill()
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 30
+    while numbers() != ["A1"] or _in_session(guarded):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert newest().state is SessionState.ACTIVE
+    assert pgtrigger("session", "end", str(session.id)).code == 0
+    assert newest().state is SessionState.ENDED
+
+
+def _in_session(guarded: BaseDatabaseWrapper) -> int:
+    with guarded.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        return int(cursor.fetchone()[0])
+
+
+# Sessions that were opened before ---------------------------------------------------------------
+
+
+def test_a_four_eyes_trigger_takes_a_session_that_was_approved(pgtrigger: Run) -> None:
+    receipts("A1")
+    demand_approval()
+    refused = run_in_session(pgtrigger, "correct_receipt", "A1", "B1")
+    assert (refused.code, numbers()) == (4, ["A1"])
+    session = opened()
+    words = ("session", "run", "--session", str(session.id), "--", "correct_receipt", "A1", "B1")
+    waiting = pgtrigger(*words)
+    assert (waiting.code, numbers()) == (4, ["A1"])
+    assert "is not approved yet" in waiting.err
+    api.review_session(session.id, reviewer=reviewer(), verdict="approve")
+    done = pgtrigger(*words)
+    assert (done.code, numbers()) == (0, ["B1"])
+    assert newest().state is SessionState.ACTIVE
+    assert done.err.endswith(f"Session {session.id} is active: 1 row on record, clean.\n")
+    api.end_session(session.id)
+    assert pgtrigger(*words[:-3], "check").code == 4
+
+
+# Shells -----------------------------------------------------------------------------------------
+
+
+def test_a_shell_takes_its_code_from_stdin(pgtrigger: Run) -> None:
+    receipts("A1")
+    done = subprocess.run(
+        [sys.executable, "manage.py", "pgtrigger", "session", "shell", *ASKED],
+        cwd=ROOT,
+        env=site_at_guarded().environment({}),
+        input=UPDATE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, numbers()) == (0, ["new"]), done.stderr
+    assert newest().surface == "shell"
+    assert "1 row on record, clean." in done.stderr
+
+
+def test_options_behind_two_dashes_are_the_shells(pgtrigger: Run) -> None:
+    receipts("A1")
+    result = pgtrigger("session", "shell", *ASKED, "--", "-c", UPDATE)
+    assert (result.code, numbers()) == (0, ["new"])
+
+
+def test_the_prompt_tells_the_session_and_the_minutes_that_are_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(sys, "ps1", raising=False)
+    with api.session(RECEIPT, reason=REASON, duration="15m") as running:
+        with session_prompt(running):
+            assert str(sys.ps1) == f"[session {running.id}, 15 min] >>> "
+            api.extend_session(running.id, longer="10m")
+            assert str(sys.ps1) == f"[session {running.id}, 25 min] >>> "
+        assert not hasattr(sys, "ps1")
+    with session_prompt(running):
+        assert str(sys.ps1) == f"[session {running.id} is ended] >>> "
+    connections["default"].close()
