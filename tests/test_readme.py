@@ -15,13 +15,22 @@ from django.db.utils import ConnectionHandler
 
 from tests.site import ROOT, Site
 
-PAGES = {"readme": ROOT / "README.md", "guide": ROOT / "docs" / "operators-guide.md"}
+PAGES = {
+    "readme": ROOT / "README.md",
+    "guide": ROOT / "docs" / "operators-guide.md",
+    "auditor": ROOT / "docs" / "auditors-guide.md",
+}
 README = PAGES["readme"].read_text(encoding="utf-8")
 
 #: What is another one every time, and what a page says in its place.
 VARYING = (
     (r"os:[\w.-]+@[\w.-]+", "os:ann@web1"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "2026-11-22 10:02:11Z"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "2026-11-22T10:02:11Z"),
+    (r"default \d+ 2026", "default 4711 2026"),
+    (r'role "\w+"', 'role "shop"'),
+    (r"by \w+ \((?:127\.0\.0\.1|local)\)", "by shop (127.0.0.1)"),
+    (r"profile \w+", "profile single"),
     (r"\d+\.\d ms", "2.0 ms"),
     (r"\d+ tries in \d+\.\d s", "4 tries in 1.2 s"),
     (r"pid \d+ \(\w+, nightly-report", "pid 4711 (report, nightly-report"),
@@ -89,6 +98,17 @@ def undone(other: Any) -> Iterator[None]:
     yield
 
 
+@contextlib.contextmanager
+def bypassed(other: Any) -> Iterator[None]:
+    """A release renumbers a receipt with pgtrigger.ignore()."""
+    with other.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SET LOCAL pgtrigger.ignore = '{pgtrigger_append_only_53885}'")
+        cursor.execute("UPDATE past_receipt SET number = 'R-22' WHERE number = 'R-2'")
+        cursor.execute("COMMIT")
+    yield
+
+
 #: By the beginning of the command.
 MEANWHILE: dict[str, dict[str, Event]] = {
     "readme": {},
@@ -107,6 +127,12 @@ MEANWHILE: dict[str, dict[str, Event]] = {
             "ALTER FUNCTION pgtrigger_append_only_53885() SECURITY DEFINER"
         ),
     },
+    "auditor": {
+        "manage.py pgtrigger session run": before(
+            "INSERT INTO past_receipt (number) VALUES ('R-1'), ('R-2')"
+        ),
+        "manage.py pgtrigger check past.Receipt -d default --fail-level critical": bypassed,
+    },
 }
 
 
@@ -123,9 +149,16 @@ def meanwhile(page: str, command: str, other: Any) -> contextlib.AbstractContext
 
 @pytest.fixture
 def damaged(
-    fresh_site: Callable[[str], Site], request: pytest.FixtureRequest, django_db_blocker: Any
+    fresh_site: Callable[[str], Site],
+    request: pytest.FixtureRequest,
+    django_db_setup: None,
+    django_db_blocker: Any,
 ) -> Iterator[tuple[Site, Any]]:
-    """The demo site with its damaged past, and a connection of somebody else's to it."""
+    """The demo site with its damaged past, and a connection of somebody else's to it.
+
+    Whatever connects has `django.contrib.postgres` ask the alias `default` as well, whose database
+    has to be there.
+    """
     site = fresh_site(request.node.callspec.params["page"])
     for arguments in (("migrate",), ("demo_past",)):
         done = site.manage(*arguments)

@@ -120,7 +120,8 @@ def refused(code: str) -> Iterator[None]:
     assert (refusal_code(caught.value) or state_of(caught.value)) == code, caught.value
     if code.startswith("TO"):
         text = str(caught.value).splitlines()[0]
-        assert text.startswith("trigger_ops: ") and text.endswith("."), text
+        assert text.startswith("trigger_ops: "), text
+        assert text.endswith("."), text
 
 
 def ignoring(*uris: str) -> str:

@@ -148,7 +148,12 @@ def test_what_is_asked_for_wrongly_runs_nothing(
 def test_call_command_may_name_the_command_as_an_option(pgtrigger: Run) -> None:
     receipts("A1")
     result = pgtrigger(
-        "session", "run", RECEIPT, reason=REASON, lasts="5m", command=["correct_receipt", "A1", "B"]
+        "session",
+        "run",
+        RECEIPT,
+        reason=REASON,
+        lasts="5m",
+        command=["correct_receipt", "A1", "B"],
     )
     assert (result.code, numbers()) == (0, ["B"])
 

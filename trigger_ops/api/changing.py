@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from django.db import DatabaseError, InterfaceError, connections
 
 from trigger_ops import conf
-from trigger_ops.api.guard_terms import guard_terms
+from trigger_ops.api.guard_terms import guard_terms, refuse_while_in_use
 from trigger_ops.api.inspecting import inspect_all, keep, known, remember
 from trigger_ops.applier import OnProgress, RunReport, Terms
 from trigger_ops.applier.running import apply as carry_out
@@ -57,10 +57,12 @@ def plan(request: Request, *, asked: bool = False) -> Plan:
     Raises:
         UnknownSelector, UnknownDatabase, UnknownSchema: naming the nearest match.
         Busy: when a database cannot be read.
-        Refused: for a lease where our tables are missing.
+        Refused: for a lease or a guard where our tables are missing; for the removal of a guard
+            that a session needs.
     """
     with collector_paused():
         databases, guards = _with_guards(request, _inspected(request, request.databases))
+        refuse_while_in_use(request)
         leases = {one.alias: _leases(one, request) for one in databases}
         return make_plan(
             request,
@@ -92,9 +94,11 @@ def apply(
     a table is planned anew.
 
     Raises:
-        Refused: before anything was changed, for a hazard or an obstacle.
+        Refused: before anything was changed, for a hazard or an obstacle, or a session that needs
+            the guard.
     """
     refuse_hazards(planned, frozenset(allowed))
+    refuse_while_in_use(planned.request)
     run = Run(
         id=uuid.uuid4(), verb=planned.request.verb, author=Author(actor=actor, reason=reason)
     )
@@ -253,8 +257,8 @@ def _inspected(request: Request, aliases: Iterable[str]) -> list[InspectedDataba
         everything and request.verb in (Verb.INSTALL, Verb.UNINSTALL)
     )
     replaces_or_drops = request.verb in (Verb.INSTALL, Verb.PRUNE, *GUARDING)
-    # A gate is asked by the triggers of every schema.
-    everywhere = request.verb in GUARDING and request.scope == Scope()
+    # A gate is asked by the triggers of every schema; what were left out would lose its witnesses.
+    everywhere = request.verb in GUARDING
     return inspect_all(
         request.selectors,
         [known(alias) for alias in aliases],

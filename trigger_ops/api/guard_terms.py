@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 
 from trigger_ops import conf
-from trigger_ops.exceptions import Refused
-from trigger_ops.guard.reading import with_guard
+from trigger_ops.exceptions import DatabaseUnreadable, Refused
+from trigger_ops.guard.reading import is_denied, read_state, with_guard
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.inspection.guarding import live_witnesses
 from trigger_ops.inspection.ignoring import difference
 from trigger_ops.ledger.guard import guard_home, read_guard
 from trigger_ops.ledger.sessions import read_sessions
+from trigger_ops.planner import Request
 from trigger_ops.planner.making import GUARDING
 from trigger_ops.planner.situation import GuardTerms
 from trigger_ops.records import GuardState
@@ -35,16 +36,14 @@ def guard_terms(
         DatabaseUnreadable: when the database cannot be asked.
     """
     if verb in GUARDING:
-        return _for_guarding(database, verb)
+        return _for_guarding(database)
     if verb is not Verb.INSTALL or not _has_traces(database):
         return database, None
     home = guard_home(database.alias)
-    return database, GuardTerms(guard=read_guard(database.alias, home) if home else None)
+    return database, GuardTerms(guard=read_state(database.alias, home) if home else None)
 
 
-def _for_guarding(
-    database: InspectedDatabase, verb: Verb
-) -> tuple[InspectedDatabase, GuardTerms | None]:
+def _for_guarding(database: InspectedDatabase) -> tuple[InspectedDatabase, GuardTerms | None]:
     alias = database.alias
     if database.status == "not postgresql":
         raise Refused(f'"{alias}" is not PostgreSQL, and has no triggers to guard: leave it out.')
@@ -56,9 +55,16 @@ def _for_guarding(
             f'The guard needs the tables of trigger_ops, which are missing on "{alias}": run '
             f"manage.py migrate trigger_ops --database {alias}."
         )
-    present, wanted = read_guard(alias, home), _wanted(alias, home)
-    if verb is Verb.GUARD_REMOVE:
-        _refuse_while_in_use(alias, home)
+    wanted = _wanted(alias, home)
+    try:
+        present = read_guard(alias, home)
+    except DatabaseUnreadable as error:
+        if not is_denied(error):
+            raise
+        raise Refused(
+            f'Role "{database.snapshot.server.role}" may not read the tables of trigger_ops on '
+            f'"{alias}": run this as their owner.'
+        ) from error
     terms = GuardTerms(guard=present, wanted=wanted, app_roles=conf.app_roles())
     return with_guard(database, wanted), terms
 
@@ -83,9 +89,24 @@ def _wanted(alias: str, home: str) -> GuardState:
     )
 
 
-def _refuse_while_in_use(alias: str, home: str) -> None:
-    for one in read_sessions(alias, home, states=[SessionState.ACTIVE], limit=1):
-        raise Refused(
-            f'Session {one.id} of {one.opened_by} is active on "{alias}" until {one.expires:%H:%M:%SZ}: '
-            f"wait for its end, or run manage.py pgtrigger session revoke {one.id}."
-        )
+def refuse_while_in_use(request: Request) -> None:
+    """Refuse to remove the guard from under a session.
+
+    For before anything is changed: a session that is opened later finds the guard off, or triggers
+    that do not stand aside for it.
+
+    Raises:
+        Refused: naming an active session.
+        DatabaseUnreadable: when a database cannot be asked.
+    """
+    if request.verb is not Verb.GUARD_REMOVE:
+        return
+    for alias in request.databases:
+        home = guard_home(alias)
+        active = [SessionState.ACTIVE]
+        for one in read_sessions(alias, home, states=active, limit=1) if home else ():
+            raise Refused(
+                f'Session {one.id} of {one.opened_by} is active on "{alias}" until '
+                f"{one.expires:%H:%M:%SZ}: wait for its end, or run manage.py pgtrigger session "
+                f"revoke {one.id}."
+            )

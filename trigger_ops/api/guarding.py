@@ -22,8 +22,7 @@ from trigger_ops.guard.profile import Profile, read_profile
 from trigger_ops.guard.reading import read_guarding, with_guard
 from trigger_ops.guard.report import Gate, GuardedTable, GuardedTrigger, GuardReport
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
-from trigger_ops.inspection.guarding import gate_faults, witness_faults
-from trigger_ops.inspection.ignoring import called_schemas
+from trigger_ops.inspection.guarding import gate_faults, gated_schemas, witness_faults
 from trigger_ops.ledger.guard import guard_home, read_guard, read_unattributed
 from trigger_ops.ledger.tables import write
 from trigger_ops.planner import Request
@@ -150,12 +149,8 @@ def _gates(database: InspectedDatabase, state: GuardState) -> Iterator[Gate]:
     faults = list(gate_faults(database, state))
     for one in faults:
         yield Gate(schema=one.schema, name=one.name, fault=one.what)
-    snapshot = database.snapshot
-    around = snapshot.surroundings if snapshot else None
-    if snapshot is None or around is None:
-        return
     bad = {one.schema for one in faults if one.name == IGNORE_FUNCTION}
-    for schema in sorted(called_schemas(snapshot, around.ignore_functions) - bad):
+    for schema in sorted(gated_schemas(database) - bad):
         yield Gate(schema=schema, name=IGNORE_FUNCTION)
 
 

@@ -13,7 +13,7 @@ from trigger_ops.sql import load
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class OwnFunction:
-    """One function of ours. ``number`` counts its arguments; ``definition`` makes it again.
+    """One function of ours. ``types`` are those of its arguments; ``definition`` makes it again.
 
     ``is_ours`` tells that it belongs to the owner of our tables, or to a superuser; ``is_public``
     that everybody may execute it; ``executors`` are those of the asked roles that may.
@@ -22,7 +22,7 @@ class OwnFunction:
     oid: int
     name: str
     arguments: str
-    number: int
+    types: str
     body: str
     language: str
     security_definer: bool
@@ -54,10 +54,14 @@ class OwnTable:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class WatchedTable:
-    """A table that may be watched, or a partition of one (``root`` is the OID of that)."""
+    """A table that may be watched, or a partition of one (``root`` is the OID of that).
+
+    ``parent`` is the OID of the table that it is a partition of, None for the root.
+    """
 
     oid: int
     root: int
+    parent: int | None
     schema: str
     name: str
     relkind: str
@@ -68,12 +72,16 @@ class WatchedTable:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class GuardCatalog:
-    """What the guard has in one database whose tables of ours are in ``home``."""
+    """What the guard has in one database whose tables of ours are in ``home``.
+
+    ``roles`` are those of the asked roles that exist.
+    """
 
     home: str
     functions: tuple[OwnFunction, ...]
     own_tables: tuple[OwnTable, ...]
     tables: tuple[WatchedTable, ...]
+    roles: tuple[str, ...] = ()
 
 
 def read_guard_catalog(
@@ -106,6 +114,7 @@ def read_guard_catalog(
         functions = _rows(cursor, queries["own_functions"], parameters)
         own_tables = _rows(cursor, queries["own_tables"], parameters)
         watched = _rows(cursor, queries["watched"], parameters)
+        known = _rows(cursor, queries["known_roles"], parameters) if roles else []
     return GuardCatalog(
         home=home,
         functions=tuple(
@@ -122,6 +131,7 @@ def read_guard_catalog(
             OwnTable(**{**one, "readers": tuple(one["readers"])}) for one in own_tables
         ),
         tables=tuple(WatchedTable(**{**one, "columns": tuple(one["columns"])}) for one in watched),
+        roles=tuple(one["name"] for one in known),
     )
 
 

@@ -17,6 +17,7 @@ from trigger_ops.drift import Finding
 from trigger_ops.drift.ids import KINDS
 from trigger_ops.drift.triggers import SHARED, quoted
 from trigger_ops.inspection import InspectedDatabase
+from trigger_ops.inspection.guarding import gated_schemas
 from trigger_ops.inspection.ignoring import called_schemas, difference
 from trigger_ops.inspection.orphans import foreign_triggers, looks_installed
 from trigger_ops.leases import Announcement
@@ -64,8 +65,8 @@ def about_database(
 def bypasses(database: InspectedDatabase, *, guarded: bool = False) -> Iterator[Finding]:
     """Yield the settings and shared functions that switch triggers off.
 
-    Where the guard is on (``guarded``), an ignore function that is called has to be the gate, of
-    which :func:`trigger_ops.drift.guarding.about_guard` speaks.
+    Where the guard is on (``guarded``), an ignore function that this project's triggers call has
+    to be the gate, of which :func:`trigger_ops.drift.guarding.about_guard` speaks.
     """
     snapshot = database.snapshot
     around = snapshot.surroundings if snapshot else None
@@ -73,8 +74,8 @@ def bypasses(database: InspectedDatabase, *, guarded: bool = False) -> Iterator[
         return
     yield from _settings(database, around.settings)
     called = called_schemas(snapshot, around.ignore_functions)
-    if not guarded:
-        yield from _changed_ignore_functions(database, around.ignore_functions, called)
+    gated = gated_schemas(database) if guarded else frozenset()
+    yield from _changed_ignore_functions(database, around.ignore_functions, called - gated)
     yield from _uncalled_ignore_functions(database, around.ignore_functions, called)
     yield from _orphan_functions(database, around.orphan_functions)
     yield from _function_settings(database, around)

@@ -82,9 +82,7 @@ def _gates(database: InspectedDatabase, guard: Guarding, fix: str) -> Iterator[F
         if fault.name != IGNORE_FUNCTION:
             behind.append(f"{fault.name} {fault.what}")
             continue
-        message = (
-            f"The guard is on, but {fault.schema}.{fault.name} is not the gate: {fault.what}."
-        )
+        message = f"The guard is on, but {fault.schema}.{fault.name} {fault.what}."
         yield about_database(database, "C006", message, fix, schema=fault.schema)
     if behind:
         home = guard.state.home

@@ -42,7 +42,7 @@ def read_guarding(alias: str) -> Guarding | None:
             return None
         past = read_unattributed(alias, home, limit=AT_MOST + 1)
     except DatabaseUnreadable as error:
-        if error.__cause__ is None or sqlstate(error.__cause__) != _DENIED:
+        if not is_denied(error):
             raise
         LOGGER.warning("trigger_ops: the guard of %s was not read in full: %s", alias, error)
         return _by_its_functions(alias)
@@ -53,6 +53,29 @@ def read_guarding(alias: str) -> Guarding | None:
         more=len(past) > AT_MOST,
         ddl_fault=ddl.fault(alias, home) if state.ddl else "",
     )
+
+
+def read_state(alias: str, home: str) -> GuardState | None:
+    """Return the guard of a database, None where it is off.
+
+    Where this role may not read our tables, the functions tell whether it is on; its policies are
+    not known then.
+
+    Raises:
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    try:
+        return read_guard(alias, home)
+    except DatabaseUnreadable as error:
+        if not is_denied(error):
+            raise
+        found = _by_its_functions(alias)
+        return found.state if found is not None else None
+
+
+def is_denied(error: DatabaseUnreadable) -> bool:
+    """Tell whether it was a right that was missing."""
+    return error.__cause__ is not None and sqlstate(error.__cause__) == _DENIED
 
 
 def with_guard(database: InspectedDatabase, guard: GuardState) -> InspectedDatabase:

@@ -116,12 +116,24 @@ def expected_witnesses(
         for one in database.triggers
         if (live := one.installed) is not None and one.registered is not None and _is_late(live)
     }
-    found: list[ExpectedWitness] = []
-    watched = watched_tables(database)
-    for table in catalog.tables:
-        if table.root in watched and table.relkind in WITNESSABLE:
-            found += _witnesses(table, late=table.root in late, mask=mask)
-    return found
+    tables = _by_outermost_root(catalog, watched_tables(database))
+    late_roots = {one.root for one in tables if one.oid in late}
+    return [
+        witness
+        for one in tables
+        for witness in _witnesses(one, late=one.root in late_roots, mask=mask)
+    ]
+
+
+def _by_outermost_root(catalog: GuardCatalog, watched: frozenset[int]) -> list[WatchedTable]:
+    """Return the tables to be watched, each once.
+
+    A partition may have a trigger of its own: where a table above it is watched as well, it has a
+    copy of that one's row witness already.
+    """
+    found = [one for one in catalog.tables if one.root in watched and one.relkind in WITNESSABLE]
+    nested = {one.oid for one in found if one.oid != one.root}
+    return [one for one in found if one.root not in nested]
 
 
 def _is_late(live: CatalogTrigger) -> bool:
@@ -239,9 +251,22 @@ def function_difference(expected: ExpectedFunction, live: OwnFunction | None) ->
     return ""
 
 
-def live_functions(catalog: GuardCatalog) -> dict[tuple[str, int], OwnFunction]:
-    """Return our functions by name and number of arguments."""
-    return {(one.name, one.number): one for one in catalog.functions}
+def live_functions(catalog: GuardCatalog) -> dict[tuple[str, str], OwnFunction]:
+    """Return our functions by name and types of arguments."""
+    return {(one.name, one.types): one for one in catalog.functions}
+
+
+def gated_schemas(database: InspectedDatabase) -> frozenset[str]:
+    """Return the schemas whose ignore function triggers of this project call: it is to be the gate.
+
+    One that only others call is none of the guard's.
+    """
+    snapshot = database.snapshot
+    around = snapshot.surroundings if snapshot else None
+    if snapshot is None or around is None:
+        return frozenset()
+    own = [one for one in snapshot.triggers if (one.table, one.name) in database.registered]
+    return called_schemas(snapshot, around.ignore_functions, own)
 
 
 def gate_faults(database: InspectedDatabase, guard: GuardState) -> list[Fault]:
@@ -251,7 +276,7 @@ def gate_faults(database: InspectedDatabase, guard: GuardState) -> list[Fault]:
     if catalog is not None:
         live = live_functions(catalog)
         for one in expected_own_functions(guard.home):
-            what = function_difference(one, live.get((one.name, one.number)))
+            what = function_difference(one, live.get((one.name, one.types)))
             if what:
                 found.append(Fault(schema=guard.home, name=one.name, what=what))
     snapshot = database.snapshot
@@ -259,7 +284,7 @@ def gate_faults(database: InspectedDatabase, guard: GuardState) -> list[Fault]:
     if snapshot is None or around is None:
         return found
     proper = {one.schema: one for one in around.ignore_functions if one.is_proper}
-    for schema in sorted(called_schemas(snapshot, around.ignore_functions)):
+    for schema in sorted(gated_schemas(database)):
         gate = proper.get(schema)
         changed = difference(gate, gate_body(guard.home)) if gate else ""
         if gate is None or changed:
@@ -269,8 +294,12 @@ def gate_faults(database: InspectedDatabase, guard: GuardState) -> list[Fault]:
 
 
 def trees(tables: Sequence[WatchedTable]) -> dict[int, frozenset[int]]:
-    """Return the OIDs of a watched table and all its partitions, by the table's OID."""
+    """Return the OIDs of each table and all partitions below it, by the table's OID."""
+    parents = {one.oid: one.parent for one in tables}
     found: defaultdict[int, set[int]] = defaultdict(set)
     for one in tables:
-        found[one.root].add(one.oid)
-    return {root: frozenset(oids) for root, oids in found.items()}
+        above: int | None = one.oid
+        while above is not None:
+            found[above].add(one.oid)
+            above = parents.get(above)
+    return {oid: frozenset(oids) for oid, oids in found.items()}

@@ -15,6 +15,7 @@ from trigger_ops.inspection.guarding import (
     expected_witnesses,
     function_difference,
     gate_body,
+    gated_schemas,
     live_functions,
     live_witnesses,
     trees,
@@ -78,7 +79,7 @@ def guard_functions(situation: Situation) -> Iterator[Step]:
 def _function_steps(situation: Situation, catalog: GuardCatalog) -> Iterator[Step]:
     there = live_functions(catalog)
     for one in expected_own_functions(catalog.home):
-        live = there.get((one.name, one.number))
+        live = there.get((one.name, one.types))
         what = function_difference(one, live)
         if not what:
             continue
@@ -138,7 +139,7 @@ def _dropped_functions(situation: Situation, catalog: GuardCatalog) -> Iterator[
     """Drop what the guard alone needs; sessions keep their functions."""
     there = live_functions(catalog)
     for one in reversed(expected_own_functions(catalog.home)):
-        live = there.get((one.name, one.number))
+        live = there.get((one.name, one.types))
         if live is None or not one.is_of_guard:
             continue
         undo = [sql.SQL(live.definition.strip())]
@@ -171,7 +172,7 @@ def _dropped_functions(situation: Situation, catalog: GuardCatalog) -> Iterator[
 
 def _gate_steps(situation: Situation, catalog: GuardCatalog) -> Iterator[Step]:
     proper = _ignore_functions(situation)
-    for schema in sorted(_called(situation)):
+    for schema in sorted(gated_schemas(situation.database)):
         live = proper.get(schema)
         what = difference(live, gate_body(catalog.home)) if live else "it is missing"
         if what:
@@ -224,15 +225,6 @@ def _ignore_functions(situation: Situation) -> dict[str, IgnoreFunction]:
     return {
         one.schema: one for one in (around.ignore_functions if around else ()) if one.is_proper
     }
-
-
-def _called(situation: Situation) -> frozenset[str]:
-    around = situation.snapshot.surroundings
-    if around is None:
-        return frozenset()
-    known = situation.database.registered
-    own = [live for live in situation.snapshot.triggers if (live.table, live.name) in known]
-    return called_schemas(situation.snapshot, around.ignore_functions, own)
 
 
 def _called_by_others(situation: Situation) -> frozenset[str]:
@@ -319,6 +311,7 @@ def _dropped_witness(
     table = WatchedTable(
         oid=live.table_oid,
         root=live.table_oid,
+        parent=None,
         schema=live.schema,
         name=live.table,
         relkind=live.relkind,

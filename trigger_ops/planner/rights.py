@@ -40,6 +40,13 @@ def _about_guard(situation: Situation) -> Iterator[str]:
     catalog, role = situation.database.guarded, situation.snapshot.server.role
     if catalog is None:
         return
+    for missing in situation.app_roles:
+        if missing not in catalog.roles:
+            yield (
+                f'TRIGGER_OPS["APP_ROLES"] names role "{missing}", which does not exist on '
+                f'"{situation.database.alias}": correct the name, or run CREATE ROLE '
+                f"{_written(situation, missing)};"
+            )
     foreign = [one for one in catalog.own_tables if not one.may_alter]
     if foreign:
         name = _written(situation, catalog.home, foreign[0].name)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from trigger_ops.applier import RunReport, StepResult
 from trigger_ops.rendering.colour import GREEN, RED, RESULT_COLOURS, YELLOW, painted
 from trigger_ops.rendering.wording import aligned, place, printable
+from trigger_ops.sql.functions import PREFIX
 from trigger_ops.states import Result, Verb
 
 #: Results that are a line at a verbosity; the summary counts all of them.
@@ -77,9 +78,11 @@ def _by_table(results: Sequence[StepResult]) -> Iterator[Sequence[str]]:
         key=lambda one: (one.result, one.step.database, one.step.schema, one.step.table),
     ):
         steps = list(group)
-        names = ", ".join(one.step.trigger for one in steps)
-        reasons = ", ".join(dict.fromkeys(one.reason or one.step.reason for one in steps))
-        yield [key[0].value, printable(place(*key[1:])), printable(names), printable(reasons)]
+        names = ", ".join(one.step.trigger.removeprefix(PREFIX) for one in steps)
+        if key[0] is not Result.CREATED:
+            reasons = dict.fromkeys(one.reason or one.step.reason for one in steps)
+            names += f": {', '.join(reasons)}"
+        yield [key[0].value, printable(place(*key[1:])), printable(names)]
 
 
 def _row(one: StepResult, *, placed: bool) -> Sequence[str]:

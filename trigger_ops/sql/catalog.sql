@@ -292,7 +292,7 @@ SELECT current_setting('pgtrigger.ignore', true), (SELECT reset_val FROM pg_sett
 
 -- own_functions --
 -- Our own functions in the schema of our tables, and what others may do with them.
-SELECT p.oid::int8 AS oid, p.proname::text AS name, pg_get_function_identity_arguments(p.oid) AS arguments, p.pronargs::int4 AS number,
+SELECT p.oid::int8 AS oid, p.proname::text AS name, pg_get_function_identity_arguments(p.oid) AS arguments, oidvectortypes(p.proargtypes) AS types,
        p.prosrc AS body, l.lanname::text AS language, p.prosecdef AS security_definer, p.proconfig AS settings, p.provolatile::text AS volatility,
        pg_get_userbyid(p.proowner)::text AS owner, p.xmin::text AS version, pg_has_role(p.proowner, 'USAGE') AS may_replace,
        has_function_privilege('public', p.oid, 'EXECUTE') AS is_public, pg_get_functiondef(p.oid) AS definition,
@@ -302,6 +302,10 @@ SELECT p.oid::int8 AS oid, p.proname::text AS name, pg_get_function_identity_arg
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
  WHERE n.nspname = %(home)s AND starts_with(p.proname::text, 'trigger_ops_') AND p.prokind = 'f'
  ORDER BY p.proname, p.oid
+
+-- known_roles --
+-- Those of some roles that exist.
+SELECT r.rolname::text AS name FROM pg_roles r WHERE r.rolname = ANY (%(roles)s::name[]) ORDER BY 1
 
 -- own_tables --
 -- Our own tables, with the roles that may read them, and whether everybody may look into their schema.
@@ -314,9 +318,9 @@ SELECT c.relname::text AS name, pg_has_role(c.relowner, 'USAGE') AS may_alter, p
 
 -- watched --
 -- Tables that may be watched, with all partitions below them, and the names of their columns.
-SELECT c.oid::int8 AS oid, w.root::int8 AS root, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS relkind,
+SELECT c.oid::int8 AS oid, w.root::int8 AS root, w.parent::int8 AS parent, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS relkind,
        pg_has_role(c.relowner, 'USAGE') AS may_alter, pg_get_userbyid(c.relowner)::text AS owner,
        ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname) AS columns
-  FROM (SELECT t.root, coalesce(tree.relid::oid, t.root) AS relid FROM unnest(%(tables)s::oid[]) AS t (root) LEFT JOIN LATERAL pg_partition_tree(t.root::regclass) tree ON true) w
+  FROM (SELECT t.root, coalesce(tree.relid::oid, t.root) AS relid, tree.parentrelid::oid AS parent FROM unnest(%(tables)s::oid[]) AS t (root) LEFT JOIN LATERAL pg_partition_tree(t.root::regclass) tree ON true) w
   JOIN pg_class c ON c.oid = w.relid JOIN pg_namespace n ON n.oid = c.relnamespace
  ORDER BY n.nspname, c.relname

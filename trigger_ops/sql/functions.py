@@ -28,14 +28,14 @@ PREFIX = "trigger_ops_"
 class ExpectedFunction:
     """One function of ours as it should be. ``body`` is its text between the dollar quotes.
 
-    ``settings`` is what ``pg_proc.proconfig`` should hold; ``arguments`` is how the function is
-    told from others of its name, ``number`` counts those that are given; ``is_of_guard`` tells
+    ``settings`` is what ``pg_proc.proconfig`` should hold; ``types`` are those of the arguments
+    that are given, by which the function is told from others of its name; ``is_of_guard`` tells
     what the guard alone needs from what sessions do.
     """
 
     name: str
     arguments: str
-    number: int
+    types: str
     returns: str
     statement: Composable
     body: str
@@ -44,6 +44,11 @@ class ExpectedFunction:
     settings: tuple[str, ...]
     volatility: str
     is_of_guard: bool
+
+    @property
+    def number(self) -> int:
+        """How many arguments are given."""
+        return len(self.types.split(", ")) if self.types else 0
 
     @property
     def is_public(self) -> bool:
@@ -77,7 +82,9 @@ def _expected(text: str, names: dict[str, str], *, is_of_guard: bool) -> Expecte
     return ExpectedFunction(
         name=name["name"],
         arguments=plain,
-        number=sum(bool(one) and not one.startswith("OUT ") for one in plain.split(", ")),
+        types=", ".join(
+            one.partition(" ")[2] for one in plain.split(", ") if not one.startswith("OUT ")
+        ),
         returns="trigger" if "RETURNS trigger" in head else "",
         statement=sql.SQL(text).format(**identifiers),
         body=body["body"].format(**quoted),

@@ -120,7 +120,7 @@ CREATE OR REPLACE FUNCTION {home}.trigger_ops_acknowledge(transactions bigint[],
 DECLARE
     written integer;
 BEGIN
-    IF coalesce(btrim(actor), '') = '' OR coalesce(btrim(reason), '') = '' THEN
+    IF coalesce({home}.trigger_ops_person(actor), '') = '' OR coalesce({home}.trigger_ops_person(reason), '') = '' THEN
         RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO011',
             MESSAGE = 'trigger_ops: nothing is acknowledged without somebody and a reason: give --reason.';
     END IF;
@@ -236,13 +236,13 @@ BEGIN
         NEW.role := session_user;
         NEW.extensions := 0;
         NEW.activated := NULL; NEW.expires := NULL; NEW.ended := NULL; NEW.ended_by := ''; NEW.end_cause := '';
-        NEW.reason := btrim(NEW.reason);
+        NEW.reason := regexp_replace(NEW.reason, '^[[:space:]]+|[[:space:]]+$', '', 'g');
         fault := CASE
             WHEN coalesce(jsonb_typeof(NEW.triggers), '') <> 'array' THEN 'it names no trigger'
             WHEN jsonb_array_length(NEW.triggers) = 0 THEN 'it names no trigger'
             WHEN coalesce(jsonb_typeof(NEW.uris), '') <> 'array' THEN 'it does not name each trigger once'
             WHEN jsonb_array_length(NEW.triggers) <> jsonb_array_length(NEW.uris) THEN 'it does not name each trigger once'
-            WHEN coalesce(NEW.reason, '') = '' THEN 'it gives no reason'
+            WHEN coalesce({home}.trigger_ops_person(NEW.reason), '') = '' THEN 'it gives no reason'
             WHEN coalesce({home}.trigger_ops_person(NEW.opener), '') = '' THEN 'nobody opens it'
             WHEN NEW.lasts <= interval '0' OR NEW.lasts > NEW.longest OR NEW.idle <= interval '0' OR NEW.waits <= interval '0' THEN 'its times do not fit together'
             WHEN NEW.needs < 0 OR NEW.most_rows < 1 THEN 'its limits are not positive' END;
@@ -374,6 +374,9 @@ CREATE OR REPLACE FUNCTION {home}.trigger_ops_commit_check() RETURNS trigger
 DECLARE
     one record;
 BEGIN
+    IF NEW.transaction <> pg_current_xact_id()::text::bigint OR NEW.at < transaction_timestamp() THEN
+        RETURN NULL;  -- loaded from elsewhere: nobody entered
+    END IF;
     SELECT s.state, s.expires, s.ended, s.most_rows,
            NEW.rows_before + (SELECT count(*) FROM {home}.trigger_ops_change c WHERE c.session_id = NEW.session_id AND c.transaction = NEW.transaction) AS rows
       INTO one FROM {home}.trigger_ops_session s WHERE s.id = NEW.session_id;

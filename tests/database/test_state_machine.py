@@ -1,0 +1,412 @@
+"""What a session may become: who may say yes, what never changes, and when it is over."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any, NamedTuple
+
+import pytest
+from django.db import DatabaseError, IntegrityError
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from tests.database.acts import (
+    CUSTOMER,
+    INVOICE,
+    RECEIPT,
+    Connect,
+    close,
+    do,
+    one,
+    open_session,
+    policy,
+    refused,
+    state,
+)
+from trigger_ops.sessions.refusals import refusal_code
+
+
+def review(
+    connection: BaseDatabaseWrapper,
+    session: int,
+    who: str,
+    verdict: str = "approve",
+    *,
+    key: str = "",
+) -> Any:
+    return one(
+        connection,
+        "SELECT trigger_ops_review(%s, %s, %s, %s, 'a remark')",
+        *(session, who, key, verdict),
+    )
+
+
+# Requests -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"triggers": [], "uris": []},
+        {"triggers": None},
+        {"triggers": {"a": 1}},
+        {"triggers": "pgtrigger_a"},
+        {"triggers": ["a", "b"], "uris": ["a"]},
+        {"uris": "a"},
+        {"uris": None},
+        {"reason": ""},
+        {"reason": " \t"},
+        {"opener": ""},
+        {"opener": " \u200b\u00a0"},
+        {"lasts": "0"},
+        {"lasts": "-1 hour"},
+        {"lasts": "5 hours"},
+        {"idle": "0"},
+        {"waits": "0"},
+        {"needs": -1},
+        {"most_rows": 0},
+    ],
+    ids=str,
+)
+def test_a_request_that_makes_no_sense_is_refused(
+    guarded: BaseDatabaseWrapper, terms: dict[str, Any]
+) -> None:
+    with refused("TO011"):
+        open_session(guarded, RECEIPT, **terms)
+    assert one(guarded, "SELECT count(*) FROM trigger_ops_session") == 0
+
+
+def test_what_the_database_knows_better_is_not_asked(guarded: BaseDatabaseWrapper) -> None:
+    session = open_session(guarded, RECEIPT, reason="  padded by a form  ", needs=1)
+    given = (
+        "uris, triggers, reason, surface, opener, needs, lasts, idle, longest, waits, most_rows, "
+        "most_extensions"
+    )
+    do(
+        guarded,
+        f"INSERT INTO trigger_ops_session ({given}, state, role, expires, extensions) "
+        f"SELECT {given}, 'active', 'somebody', '2099-01-01', -9 FROM trigger_ops_session",
+    )
+    rows = do(
+        guarded,
+        "SELECT state, reason, role = session_user, expires, extensions FROM trigger_ops_session",
+    )
+    assert rows == [("pending", "padded by a form", True, None, 0)] * 2
+    assert session
+
+
+def test_a_form_that_is_sent_twice_opens_one_session(guarded: BaseDatabaseWrapper) -> None:
+    open_session(guarded, RECEIPT, nonce="once")
+    with pytest.raises(IntegrityError):
+        open_session(guarded, RECEIPT, nonce="once")
+    assert one(guarded, "SELECT count(*) FROM trigger_ops_session") == 1
+
+
+@pytest.mark.parametrize(
+    ("default", "own", "asked", "needs"),
+    [
+        (("record", 1), {}, 0, 0),
+        (("session", 3), {}, 0, 0),
+        (("four_eyes", 1), {}, 0, 1),
+        (("four_eyes", 0), {}, 0, 1),
+        (("four_eyes", 2), {}, 0, 2),
+        (("four_eyes", 2), {}, 5, 5),
+        (("record", 1), {RECEIPT: ("four_eyes", 3)}, 0, 3),
+        (("record", 1), {RECEIPT: ("four_eyes", 0)}, 1, 1),
+        (("record", 1), {INVOICE: ("four_eyes", 3)}, 0, 0),
+        (("four_eyes", 2), {RECEIPT: ("open", 0), CUSTOMER: ("record", 0)}, 0, 0),
+        (("four_eyes", 2), {RECEIPT: ("open", 0)}, 0, 2),
+        (("record", 1), {RECEIPT: ("four_eyes", 1), CUSTOMER: ("four_eyes", 2)}, 0, 2),
+    ],
+)
+def test_the_strictest_policy_says_how_many_approvals_it_takes(
+    guarded: BaseDatabaseWrapper,
+    default: tuple[str, int],
+    own: dict[str, tuple[str, int]],
+    asked: int,
+    needs: int,
+) -> None:
+    policy(guarded, default[0], approvals=default[1])
+    for uri, (mode, approvals) in own.items():
+        policy(guarded, mode, uri, approvals=approvals)
+    session = open_session(guarded, RECEIPT, CUSTOMER, needs=asked)
+    found = do(guarded, "SELECT needs, state FROM trigger_ops_session WHERE id = %s", session)
+    assert found == [(needs, "pending" if needs else "active")]
+
+
+# Reviews (acceptance 16) --------------------------------------------------------------------------
+
+
+class Vote(NamedTuple):
+    """One review, and what comes of it: a state, or the code of a refusal."""
+
+    who: str
+    outcome: str
+    verdict: str = "approve"
+    key: str = ""
+
+
+REVIEWS: dict[str, tuple[int, list[Vote]]] = {
+    "one is enough": (1, [Vote("user:bob", "active")]),
+    "two are needed": (2, [Vote("user:bob", "pending"), Vote("user:cy", "active")]),
+    "the opener": (1, [Vote("user:ada", "TO012")]),
+    "the opener in capitals and blanks": (1, [Vote(" USER:Ada\t", "TO012")]),
+    "the opener with what nobody sees": (1, [Vote("user:a\u200bda\u00a0\ufeff", "TO012")]),
+    "the opener in wide letters": (1, [Vote("user:\uff41\uff44\uff41", "TO012")]),
+    "the opener by key": (1, [Vote("user:renamed", "TO012", key="7")]),
+    "the same key twice": (
+        2,
+        [Vote("user:bob", "pending", key="8"), Vote("user:robert", "TO014", key="8")],
+    ),
+    "no key is nobody's": (2, [Vote("user:bob", "pending"), Vote("user:cy", "active")]),
+    "a second vote": (2, [Vote("user:bob", "pending"), Vote("user:bob", "TO014")]),
+    "a second vote in capitals": (2, [Vote("user:bob", "pending"), Vote("USER:BOB ", "TO014")]),
+    "another mind": (2, [Vote("user:bob", "pending"), Vote("user:bob", "TO014", "deny")]),
+    "a no ends it": (
+        2,
+        [
+            Vote("user:bob", "pending"),
+            Vote("user:cy", "denied", "deny"),
+            Vote("user:dee", "TO015"),
+        ],
+    ),
+    "after it began": (1, [Vote("user:bob", "active"), Vote("user:cy", "TO015", "deny")]),
+    "no such verdict": (1, [Vote("user:bob", "TO015", "maybe")]),
+    "nobody": (1, [Vote("  ", "TO015")]),
+    "the opener may not deny": (1, [Vote("user:ada", "TO012", "deny")]),
+}
+
+
+@pytest.mark.parametrize(("needs", "votes"), REVIEWS.values(), ids=REVIEWS.keys())
+def test_reviews(guarded: BaseDatabaseWrapper, needs: int, votes: list[Vote]) -> None:
+    session = open_session(guarded, RECEIPT, needs=needs, opener_key="7")
+    expected = "pending"
+    for vote in votes:
+        if vote.outcome.startswith("TO"):
+            with refused(vote.outcome):
+                review(guarded, session, vote.who, vote.verdict, key=vote.key)
+        else:
+            expected = vote.outcome
+            assert review(guarded, session, vote.who, vote.verdict, key=vote.key) == expected
+        assert state(guarded, session) == expected
+    counted = one(guarded, "SELECT count(*) FROM trigger_ops_review")
+    assert counted == sum(not vote.outcome.startswith("TO") for vote in votes)
+
+
+def test_a_request_that_waited_too_long_cannot_be_approved(guarded: BaseDatabaseWrapper) -> None:
+    session = open_session(guarded, RECEIPT, needs=1, waits="1 millisecond")
+    do(guarded, "SELECT pg_sleep(0.01)")
+    with refused("TO015"):
+        review(guarded, session, "user:bob")
+    with refused("TO015"):
+        do(guarded, "UPDATE trigger_ops_session SET state = 'active'")
+    assert close(guarded, session, "expired") == "expired"
+
+
+def test_a_review_of_nothing_is_refused(guarded: BaseDatabaseWrapper) -> None:
+    with refused("TO015"):
+        review(guarded, 99, "user:bob")
+
+
+def test_eight_reviewers_at_once_begin_a_session_once(
+    guarded: BaseDatabaseWrapper, second_connection: Connect
+) -> None:
+    session = open_session(guarded, RECEIPT, needs=2)
+    ready, outcomes = threading.Barrier(8), list[str]()
+
+    def vote(number: int, connection: BaseDatabaseWrapper) -> None:
+        connection.ensure_connection()
+        ready.wait(timeout=60)
+        try:
+            outcomes.append(review(connection, session, f"user:r{number}"))
+        except DatabaseError as error:
+            outcomes.append(str(refusal_code(error)))
+
+    connections = [second_connection() for _ in range(8)]
+    threads = []
+    for number, connection in enumerate(connections):
+        connection.inc_thread_sharing()
+        threads.append(threading.Thread(target=vote, args=[number, connection]))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert sorted(outcomes) == ["TO015"] * 6 + ["active", "pending"]
+    assert state(guarded, session) == "active"
+    began = "SELECT count(*) FROM trigger_ops_sessionevent WHERE kind = 'activated'"
+    assert one(guarded, began) == 1
+
+
+# Ends ---------------------------------------------------------------------------------------------
+
+STATES = ("pending", "active", "ended", "revoked", "denied", "expired", "abandoned")
+#: From, to: what `UPDATE` may do, without anything else being so.
+MAY_BECOME = {
+    ("pending", "ended"),
+    ("pending", "revoked"),
+    ("active", "ended"),
+    ("active", "revoked"),
+    ("active", "abandoned"),
+    ("active", "expired"),
+}
+
+
+def in_state(connection: BaseDatabaseWrapper, wanted: str) -> int:
+    """Return a session that got where it is by the rules."""
+    session = open_session(connection, RECEIPT, needs=int(wanted in ("pending", "denied")))
+    if wanted == "denied":
+        review(connection, session, "user:bob", "deny")
+    elif wanted not in ("pending", "active"):
+        close(connection, session, wanted)
+    assert state(connection, session) == wanted
+    return session
+
+
+def test_states_change_as_they_may_and_in_no_other_way(guarded: BaseDatabaseWrapper) -> None:
+    became = set()
+    for before in STATES:
+        for after in STATES:
+            session = in_state(guarded, before)
+            change = "UPDATE trigger_ops_session SET state = %s WHERE id = %s"
+            if (before, after) in MAY_BECOME:
+                do(guarded, change, after, session)
+                became.add((before, state(guarded, session)))
+                continue
+            with pytest.raises(DatabaseError) as caught:
+                do(guarded, change, after, session)
+            assert refusal_code(caught.value) in ("TO013", "TO015", "TO016"), (before, after)
+            assert state(guarded, session) == before
+    assert became == MAY_BECOME
+
+
+@pytest.mark.parametrize("final", ["ended", "revoked", "denied", "expired", "abandoned"])
+def test_a_final_state_is_final(guarded: BaseDatabaseWrapper, final: str) -> None:
+    session = in_state(guarded, final)
+    assert close(guarded, session, "ended") == final
+    for change in ("state = 'active'", "end_cause = 'nobody knows'", "expires = 'infinity'"):
+        with refused("TO013"):
+            do(guarded, f"UPDATE trigger_ops_session SET {change} WHERE id = {session}")
+    with refused("TO013"):
+        do(guarded, "SELECT trigger_ops_extend(%s, 'user:ada', '1 minute')", session)
+
+
+def test_what_is_not_there_is_not_closed(guarded: BaseDatabaseWrapper) -> None:
+    assert close(guarded, 99) is None
+
+
+UNCHANGEABLE = {
+    "uris": "'[]'",
+    "triggers": """'["pgtrigger_other"]'""",
+    "reason": "'another'",
+    "ticket": "'T-2'",
+    "surface": "'shell'",
+    "opener": "'user:eve'",
+    "opener_key": "'9'",
+    "opener_email": "'e@example.org'",
+    "role": "'somebody'",
+    "host": "'elsewhere'",
+    "application": "'other'",
+    "needs": "0 - 1",
+    "lasts": "'1 year'",
+    "idle": "'1 year'",
+    "longest": "'1 year'",
+    "waits": "'1 year'",
+    "most_rows": "1000000000",
+    "most_extensions": "99",
+    "nonce": "'n'",
+    "opened": "now() - '1 hour'::interval",
+    "id": "99",
+}
+
+
+@pytest.mark.parametrize("wanted", ["pending", "active"])
+def test_what_a_session_is_for_never_changes(guarded: BaseDatabaseWrapper, wanted: str) -> None:
+    session = in_state(guarded, wanted)
+    before = one(guarded, "SELECT to_jsonb(s)::text FROM trigger_ops_session s")
+    columns = json.loads(before)
+    mutable = {"state", "activated", "expires", "extensions", "ended", "ended_by", "end_cause"}
+    assert set(UNCHANGEABLE) == set(columns) - mutable
+    for column, value in UNCHANGEABLE.items():
+        with refused("TO013"):
+            do(guarded, f"UPDATE trigger_ops_session SET {column} = {value}")
+        with refused("TO013"):
+            do(guarded, f"UPDATE trigger_ops_session SET {column} = {value}, state = 'ended'")
+    assert one(guarded, "SELECT to_jsonb(s)::text FROM trigger_ops_session s") == before
+    assert session
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "expires = expires + '1 hour'::interval",
+        "expires = 'infinity', extensions = 1",
+        "expires = NULL, extensions = 1",
+        "expires = expires + '1 minute'::interval, extensions = 1, activated = NULL",
+        "expires = expires + '1 minute'::interval, extensions = 1, activated = now()",
+        "expires = expires + '1 minute'::interval, extensions = 0",
+        "expires = expires + '1 minute'::interval, extensions = 2",
+        "expires = expires + '1 minute'::interval, extensions = NULL",
+        "expires = expires - '1 minute'::interval, extensions = 1",
+        "expires = expires + '1 minute'::interval, extensions = 1, ended = now()",
+        "expires = expires + '1 minute'::interval, extensions = 1, end_cause = 'x'",
+        "state = NULL",
+        "state = 'unheard of'",
+        "activated = NULL",
+        "ended_by = 'user:eve'",
+    ],
+)
+def test_times_are_moved_by_the_rules_alone(guarded: BaseDatabaseWrapper, change: str) -> None:
+    in_state(guarded, "active")
+    before = do(guarded, "SELECT * FROM trigger_ops_session")
+    with pytest.raises(DatabaseError):
+        do(guarded, f"UPDATE trigger_ops_session SET {change}")
+    assert do(guarded, "SELECT * FROM trigger_ops_session") == before
+
+
+# Extensions (acceptance 18) -----------------------------------------------------------------------
+
+
+def extend(connection: BaseDatabaseWrapper, session: int, longer: str | None) -> None:
+    do(connection, "SELECT trigger_ops_extend(%s, 'user:ada', %s)", session, longer)
+
+
+def lasts(connection: BaseDatabaseWrapper, session: int) -> Any:
+    return one(
+        connection,
+        "SELECT extract(epoch FROM expires - activated)::int / 60 "
+        "FROM trigger_ops_session WHERE id = %s",
+        session,
+    )
+
+
+def test_an_extension_ends_at_the_longest_and_there_are_no_more_than_so_many(
+    guarded: BaseDatabaseWrapper,
+) -> None:
+    session = open_session(guarded, RECEIPT, lasts="15 minutes", longest="40 minutes")
+    extend(guarded, session, "15 minutes")
+    assert lasts(guarded, session) == 30
+    extend(guarded, session, "15 minutes")
+    assert lasts(guarded, session) == 40
+    with refused("TO016"):
+        extend(guarded, session, "1 minute")
+    kinds = do(guarded, "SELECT kind FROM trigger_ops_sessionevent ORDER BY id")
+    assert [kind for (kind,) in kinds] == ["requested", "activated", "extended", "extended"]
+
+
+@pytest.mark.parametrize("longer", ["-1 minute", "0", None])
+def test_an_extension_is_longer(guarded: BaseDatabaseWrapper, longer: str | None) -> None:
+    session = open_session(guarded, RECEIPT)
+    with refused("TO016"):
+        extend(guarded, session, longer)
+    assert lasts(guarded, session) == 15
+
+
+def test_what_is_not_active_is_not_extended(guarded: BaseDatabaseWrapper) -> None:
+    pending = open_session(guarded, RECEIPT, needs=1)
+    expired = open_session(guarded, RECEIPT, lasts="1 millisecond")
+    do(guarded, "SELECT pg_sleep(0.01)")
+    for session in (pending, expired, 99):
+        with refused("TO016"):
+            extend(guarded, session, "1 minute")
+    events = "SELECT count(*) FROM trigger_ops_sessionevent WHERE kind = 'extended'"
+    assert one(guarded, events) == 0

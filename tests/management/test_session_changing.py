@@ -1,0 +1,237 @@
+"""``pgtrigger session open|extend|end|revoke``, and what they end with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from tests.damage import make_role, run
+from tests.management.sessions import (
+    HOSTILE,
+    REASON,
+    RECEIPT,
+    Run,
+    demand_approval,
+    newest,
+    numbers,
+    opened,
+    receipts,
+)
+from tests.weaknesses.conftest import default_at
+from trigger_ops import api
+
+pytestmark = pytest.mark.usefixtures("guarded")
+
+Connect = Callable[..., BaseDatabaseWrapper]
+
+FUNCTIONS = (
+    "SELECT format('GRANT EXECUTE ON FUNCTION %s TO ', p.oid::regprocedure) FROM pg_proc p"
+    " WHERE p.proname ~ '^trigger_ops_(open|close|tell|extend|review|record|acknowledge)$'"
+)
+
+
+def holder(connect: Connect, session: int) -> tuple[BaseDatabaseWrapper, int]:
+    """Return a connection whose open transaction has changed a row in a session, and its pid."""
+    connection = connect()
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT trigger_ops_enter(%s)", [str(session)])
+        cursor.execute("UPDATE past_receipt SET number = 'held'")
+        cursor.execute("SELECT pg_backend_pid()")
+        return connection, int(cursor.fetchone()[0])
+
+
+@pytest.fixture
+def powerless() -> Iterator[str]:
+    """Make a role that may do all that sessions take, but end nobody's connection."""
+    role = make_role("operator", options="LOGIN PASSWORD 'operator'")
+    run("GRANT USAGE ON SCHEMA public TO {role}", role=role)
+    run("GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA public TO {role}", role=role)
+    for (grant,) in run(FUNCTIONS):
+        run(f"{grant} {{role}}", role=role)
+    yield role
+    run("DROP OWNED BY {role}", role=role)
+    run("DROP ROLE {role}", role=role)
+
+
+def test_open_prints_what_comes_next(pgtrigger: Run) -> None:
+    result = pgtrigger("session", "open", RECEIPT, "--reason", REASON, "--ticket", "OPS-7")
+    session = newest()
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"Session {session.id} is active until ")
+    assert (session.surface, session.ticket, session.state) == ("open", "OPS-7", "active")
+    demand_approval(2)
+    result = pgtrigger("session", "open", RECEIPT, "--reason", REASON)
+    assert f"Session {newest().id} is pending: it has 0 of " in result.out
+    assert f"session approve {newest().id} --user NAME" in result.out
+
+
+def test_open_prints_the_object_that_it_made(pgtrigger: Run) -> None:
+    words = ("session", "open", RECEIPT, "--reason", f"{REASON} {HOSTILE}", "--for", "1h")
+    document = pgtrigger(*words, "--format", "json").document
+    assert document["schema"] == "trigger_ops.session/1"
+    assert (document["id"], document["state"]) == (newest().id, "active")
+    assert (document["statements"], document["changes"], document["lasts"]) == ([], [], "1h")
+    assert document["reason"] == f"{REASON} {HOSTILE}".strip()
+    assert document["opened_by"].startswith("os:")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (("open", "--reason", REASON), 4, "give at least one URI"),
+        (("open", RECEIPT), 4, "A session takes a reason of at least 10 letters and digits"),
+        (("open", RECEIPT, "--reason", "   .......   "), 4, "A session takes a reason"),
+        (("open", RECEIPT, "--reason", "abababababababab"), 4, "repeats itself"),
+        (("open", RECEIPT, "--reason", REASON, "--for", "0s"), 2, "more than nothing"),
+        (("open", RECEIPT, "--reason", REASON, "--for", "5"), 2, '"5" is no duration'),
+        (("open", RECEIPT, "--reason", REASON, "--for", "999ms"), 2, "too short for a session"),
+        (("open", RECEIPT, "--reason", REASON, "--for", "1d"), 4, "may last 4h and no longer"),
+        (("open", "*", "--reason", REASON), 4, "are more than the 20 that one session may name"),
+        (("open", "past.R\x1b[31m", "--reason", REASON), 2, "past.R\\x1b[31m"),
+        (("extend", "99", "--for", "5m"), 2, "There is no session 99"),
+        (("extend", "99"), 2, "Say how much longer with --for"),
+        (("extend", "99", "--for", "long"), 2, '"long" is no duration'),
+        (("end", "99"), 2, "There is no session 99"),
+        (("revoke", "99", "--reason", "stop"), 2, "There is no session 99"),
+        (("revoke", "99"), 2, "Say why the session is revoked with --reason."),
+        (("revoke", "99", "--reason", "  "), 2, "Say why the session is revoked with --reason."),
+        (("revoke", "x", "--reason", "stop"), 2, '"x" is no number of a session'),
+    ],
+)
+def test_what_is_asked_for_wrongly_is_said(
+    arguments: tuple[str, ...], code: int, sentence: str, pgtrigger: Run
+) -> None:
+    result = pgtrigger("session", *arguments)
+    assert (result.code, result.out) == (code, "")
+    assert sentence in result.err
+
+
+def test_a_session_is_extended_as_often_and_as_long_as_it_may(pgtrigger: Run) -> None:
+    session = opened(duration="15m")
+    words = ("session", "extend", str(session.id), "--for")
+    assert pgtrigger(*words, "10m").code == 0
+    once = newest()
+    assert once.expires is not None
+    assert session.expires is not None
+    assert (once.expires - session.expires).total_seconds() == 600
+    assert pgtrigger(*words, "1d").code == 0
+    twice = newest()
+    assert twice.expires is not None
+    assert twice.activated is not None
+    assert (twice.expires - twice.activated).total_seconds() == 4 * 3600
+    refused = pgtrigger(*words, "1m")
+    assert (refused.code, newest().expires) == (4, twice.expires)
+    assert "it may be extended 2 times" in refused.err
+
+
+@pytest.mark.parametrize("how", ["ended", "revoked", "expired"])
+def test_what_is_over_is_not_extended(how: str, pgtrigger: Run, settings: Any) -> None:
+    if how == "expired":
+        settings.TRIGGER_OPS = {"SESSION_IDLE": "1ms"}
+    session = opened()
+    if how == "ended":
+        api.end_session(session.id)
+    if how == "revoked":
+        api.revoke_session(session.id, reason="stop")
+    result = pgtrigger("session", "extend", str(session.id), "--for", "5m")
+    assert (result.code, newest().state) == (4, how)
+    assert how in result.err
+
+
+@pytest.mark.parametrize("verb", [("end",), ("revoke", "--reason", "stop")])
+def test_ending_what_is_over_is_no_error(verb: tuple[str, ...], pgtrigger: Run) -> None:
+    session = opened()
+    first, again = (pgtrigger("session", *verb, str(session.id)) for _ in range(2))
+    word = "ended" if verb == ("end",) else "revoked"
+    assert (first.code, again.code) == (0, 0)
+    assert f"Session {session.id} was {word} by os:" in first.out
+    assert again.out == f"Session {session.id} is {word} already.\n"
+    other = ("revoke", "--reason", "stop") if verb == ("end",) else ("end",)
+    assert pgtrigger("session", *other, str(session.id)).out == again.out
+    assert newest().state == word
+
+
+def test_ending_an_expired_session_writes_down_that_it_is(pgtrigger: Run, settings: Any) -> None:
+    settings.TRIGGER_OPS = {"SESSION_IDLE": "1ms"}
+    session = opened()
+    result = pgtrigger("session", "end", str(session.id))
+    assert (result.code, result.out) == (0, f"Session {session.id} is expired already.\n")
+    assert run("SELECT state FROM trigger_ops_session") == [("expired",)]
+
+
+def test_a_pending_session_can_be_taken_back(pgtrigger: Run) -> None:
+    demand_approval()
+    session = opened()
+    assert pgtrigger("session", "end", str(session.id)).code == 0
+    assert newest().state == "ended"
+
+
+def test_revoke_ends_an_idle_transaction(pgtrigger: Run, second_connection: Connect) -> None:
+    receipts("A1")
+    session = opened()
+    connection, pid = holder(second_connection, session.id)
+    result = pgtrigger(
+        "session", "revoke", str(session.id), "--reason", "stop", "--format", "json"
+    )
+    assert (result.code, result.err) == (0, "")
+    done = result.document["revocation"]
+    assert (done["stopped"], done["ended"], done["remaining"]) == ([], [pid], [])
+    assert (result.document["state"], result.document["end_cause"]) == ("revoked", "stop")
+    with pytest.raises(DatabaseError), connection.cursor() as cursor:
+        cursor.execute("COMMIT")
+    assert numbers() == ["A1"]
+
+
+def test_revoke_from_inside_a_transaction_works(
+    pgtrigger: Run, second_connection: Connect
+) -> None:
+    receipts("A1")
+    session = opened()
+    _, pid = holder(second_connection, session.id)
+    run("BEGIN")
+    assert pgtrigger("session", "revoke", str(session.id), "--reason", "stop").code == 0
+    run("ROLLBACK")
+    assert newest().state == "revoked"
+    assert run("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", pid) == [(0,)]
+
+
+def test_a_role_without_the_right_to_end_it_revokes_all_the_same(
+    pgtrigger: Run, second_connection: Connect, powerless: str
+) -> None:
+    receipts("A1")
+    session = opened()
+    connection, pid = holder(second_connection, session.id)
+    connections["default"].close()
+    words = ("session", "revoke", str(session.id), "--reason", "stop")
+    with default_at(USER=powerless, PASSWORD="operator"):
+        result = pgtrigger(*words)
+        again = pgtrigger(*words, "--format", "json")
+    assert result.code == 6
+    assert f"backend {pid} could not be ended" in result.err
+    assert f'GRANT pg_signal_backend TO "{powerless}"' in result.err
+    assert (again.code, again.document["exit_code"]) == (6, 6)
+    assert again.document["revocation"]["remaining"] == [pid]
+    with pytest.raises(DatabaseError, match="is revoked"), connection.cursor() as cursor:
+        cursor.execute("COMMIT")
+    assert (numbers(), newest().state) == (["A1"], "revoked")
+
+
+def test_a_role_that_may_not_call_the_functions_is_told_what_to_do(
+    pgtrigger: Run, powerless: str
+) -> None:
+    run("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM {role}", role=powerless)
+    session = opened()
+    connections["default"].close()
+    with default_at(USER=powerless, PASSWORD="operator"):
+        result = pgtrigger("session", "end", str(session.id))
+    assert result.code == 4
+    assert (
+        'permission denied for function trigger_ops_close: add the role to TRIGGER_OPS["APP_'
+        in (result.err)
+    )
+    assert newest().state == "active"
