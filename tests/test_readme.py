@@ -14,6 +14,9 @@ from django.db import connection
 from django.db.utils import ConnectionHandler
 
 from tests.site import ROOT, Site
+from tests.weaknesses.conftest import migrated_database
+
+__all__ = ["migrated_database"]
 
 PAGES = {
     "readme": ROOT / "README.md",
@@ -151,7 +154,7 @@ def meanwhile(page: str, command: str, other: Any) -> contextlib.AbstractContext
 def damaged(
     fresh_site: Callable[[str], Site],
     request: pytest.FixtureRequest,
-    django_db_setup: None,
+    migrated_database: str,
     django_db_blocker: Any,
 ) -> Iterator[tuple[Site, Any]]:
     """The demo site with its damaged past, and a connection of somebody else's to it.

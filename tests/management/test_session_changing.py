@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from tests.damage import make_role, run
@@ -193,9 +193,11 @@ def test_revoke_from_inside_a_transaction_works(
     receipts("A1")
     session = opened()
     _, pid = holder(second_connection, session.id)
-    run("BEGIN")
-    assert pgtrigger("session", "revoke", str(session.id), "--reason", "stop").code == 0
-    run("ROLLBACK")
+    with transaction.atomic():
+        assert run("SELECT 1") == [(1,)]
+        result = pgtrigger("session", "revoke", str(session.id), "--reason", "stop")
+        assert (result.code, f"Connections ended: {pid}." in result.out) == (0, True)
+        transaction.set_rollback(True)
     assert newest().state == "revoked"
     assert run("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", pid) == [(0,)]
 
