@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from trigger_ops.catalog.conditions import clause_of
 from trigger_ops.catalog.guard import GuardCatalog, OwnFunction, WatchedTable
-from trigger_ops.catalog.snapshot import CatalogTrigger
+from trigger_ops.catalog.snapshot import CatalogTrigger, Clone
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.inspection.ignoring import called_schemas, difference
 from trigger_ops.records import GuardState
@@ -189,13 +189,22 @@ def witness_difference(expected: ExpectedWitness, live: CatalogTrigger | None, h
     wanted = (expected.type_bits, expected.arguments, expected.old_table, expected.new_table)
     if definition != wanted or live.columns or live.is_constraint:
         return "is not what the guard makes it"
-    condition = clause_of(live.definition) if live.definition else ""
+    condition = _clause(live)
     if condition != (DEPARSED if expected.has_condition else "") or live.uses:
         return "has another condition"
-    if any(clone.differs or clone.definition for clone in live.clones):
+    if any(clone.differs or _clause(clone) not in ("", condition) for clone in live.clones):
         return "has another condition on a partition"
     letters = {live.enabled, *(clone.enabled for clone in live.clones)}
     return "" if letters == {"A"} else "is not ENABLE ALWAYS"
+
+
+def _clause(live: CatalogTrigger | Clone) -> str:
+    """Return a condition, "" also for a clone's that is stored as the parent's is.
+
+    Up to PostgreSQL 16 a condition is stored with where it stood in its statement: that of a
+    partition which was added later differs from the parent's, and says the same.
+    """
+    return clause_of(live.definition) if live.definition else ""
 
 
 def witness_faults(database: InspectedDatabase, guard: GuardState) -> list[Fault]:

@@ -1,0 +1,6 @@
+-- Evidence by hand, as a role that owns nothing.
+-- policy: record
+-- session: past.Receipt:append_only
+-- role: app
+-- expect: refused 42501
+DELETE FROM trigger_ops_change;

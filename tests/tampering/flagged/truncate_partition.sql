@@ -1,0 +1,4 @@
+-- A partition by itself.
+-- policy: record
+-- expect: unattributed 1 changed
+TRUNCATE awkward_measurement_2024;
