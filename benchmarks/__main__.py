@@ -5,13 +5,24 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from benchmarks import Row, changing, demo, inspection, render, scale, startup, together
+from benchmarks import (
+    Row,
+    changing,
+    demo,
+    inspection,
+    render,
+    scale,
+    sessions,
+    startup,
+    together,
+)
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "startup": startup.run,
     "inspection": inspection.run,
     "changing": changing.run,
     "together": together.run,
+    "sessions": sessions.run,
     "scale": scale.run,
     "demo": demo.run,
     "startup-large": startup.run_large,

@@ -48,6 +48,9 @@ DEPARSED = (
 )
 """The same in PostgreSQL's own spelling (15 to 18), under pinned settings."""
 
+NOT_ALWAYS = "is not ENABLE ALWAYS"
+"""What is wrong with a witness whose mode alone is."""
+
 WITNESSABLE = ("r", "p")
 """Kinds of relations that witnesses can be on: tables and partitioned ones."""
 
@@ -195,7 +198,7 @@ def witness_difference(expected: ExpectedWitness, live: CatalogTrigger | None, h
     if any(clone.differs or _clause(clone) not in ("", condition) for clone in live.clones):
         return "has another condition on a partition"
     letters = {live.enabled, *(clone.enabled for clone in live.clones)}
-    return "" if letters == {"A"} else "is not ENABLE ALWAYS"
+    return "" if letters == {"A"} else NOT_ALWAYS
 
 
 def _clause(live: CatalogTrigger | Clone) -> str:

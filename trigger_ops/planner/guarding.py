@@ -7,35 +7,27 @@ from typing import Any
 
 from django.db.backends.postgresql.psycopg_any import sql
 
-from trigger_ops.catalog.guard import GuardCatalog, OwnFunction, WatchedTable
-from trigger_ops.catalog.snapshot import CatalogTrigger, IgnoreFunction
+from trigger_ops.catalog.guard import GuardCatalog, OwnFunction
+from trigger_ops.catalog.snapshot import IgnoreFunction
 from trigger_ops.inspection.guarding import (
-    ExpectedWitness,
     expected_own_functions,
-    expected_witnesses,
     function_difference,
     gate_body,
     gated_schemas,
     live_functions,
-    live_witnesses,
-    trees,
-    witness_difference,
 )
 from trigger_ops.inspection.ignoring import called_schemas, difference, stock_ignore_body
 from trigger_ops.inspection.orphans import looks_installed
 from trigger_ops.planner import Marks, Statement, Step
 from trigger_ops.planner.guard_rows import grants, revoked_rows, rows
-from trigger_ops.planner.guard_spelling import create_gate, create_witness, drop_own_function
-from trigger_ops.planner.situation import Situation, marks_of, modes_back, recreation
-from trigger_ops.planner.spelling import (
-    create_ignore_function,
-    drop_trigger,
-    recreate_ignore_function,
-    switch,
-)
+from trigger_ops.planner.guard_spelling import create_gate, drop_own_function
+from trigger_ops.planner.guard_steps import guard_step
+from trigger_ops.planner.situation import Situation
+from trigger_ops.planner.spelling import create_ignore_function, recreate_ignore_function
+from trigger_ops.planner.witnessing import dropped_witnesses, witness_steps
 from trigger_ops.registry import IGNORE_FUNCTION
 from trigger_ops.sql.functions import ExpectedFunction
-from trigger_ops.states import Enabled, Hazard, Lock, Result, Verb
+from trigger_ops.states import Hazard, Lock, Result, Verb
 
 BEFORE_TABLES, AFTER_TABLES = 0, 2
 
@@ -51,10 +43,10 @@ def guard_steps(situation: Situation) -> Iterator[Step]:
         return
     if situation.request.verb is Verb.GUARD_INSTALL:
         yield from guard_functions(situation)
-        yield from _witness_steps(situation, catalog)
+        yield from witness_steps(situation, catalog)
     else:
         yield from guard_functions(situation)
-        yield from _dropped_witnesses(situation, catalog)
+        yield from dropped_witnesses(situation, catalog)
 
 
 def guard_functions(situation: Situation) -> Iterator[Step]:
@@ -93,7 +85,7 @@ def _function_steps(situation: Situation, catalog: GuardCatalog) -> Iterator[Ste
             statements.append(_handed_over(situation, one, live, owner, catalog.home))
         if live is None or live.is_public != one.is_public:
             statements += _execution(situation, one, catalog.home)
-        yield _step(
+        yield guard_step(
             situation,
             schema=catalog.home,
             name=one.name,
@@ -147,7 +139,7 @@ def _dropped_functions(situation: Situation, catalog: GuardCatalog) -> Iterator[
             text = "REVOKE EXECUTE ON FUNCTION {}({}) FROM PUBLIC"
             name = sql.Identifier(catalog.home, one.name)
             undo.append(sql.SQL(text).format(name, sql.SQL(one.arguments)))
-        yield _step(
+        yield guard_step(
             situation,
             schema=catalog.home,
             name=one.name,
@@ -198,7 +190,7 @@ def _gate_step(
 ) -> Step:
     shared = live is not None and schema in _called_by_others(situation)
     undo = [recreate_ignore_function(live)] if live else []
-    return _step(
+    return guard_step(
         situation,
         schema=schema,
         name=IGNORE_FUNCTION,
@@ -233,121 +225,7 @@ def _called_by_others(situation: Situation) -> frozenset[str]:
     return called_schemas(situation.snapshot, around.ignore_functions if around else (), others)
 
 
-# Witnesses ----------------------------------------------------------------------------------------
-
-
-def _witness_steps(situation: Situation, catalog: GuardCatalog) -> Iterator[Step]:
-    live = live_witnesses(situation.database)
-    expected = expected_witnesses(situation.database, catalog, situation.database.mask)
-    for one in expected:
-        present = live.get((one.table.oid, one.name))
-        what = witness_difference(one, present, catalog.home)
-        yield _witness_step(situation, catalog, one, present, what)
-    wanted = {(one.table.oid, one.name) for one in expected}
-    for key, stale in sorted(live.items()):
-        if key not in wanted and stale.function_schema == catalog.home:
-            yield _dropped_witness(
-                situation, catalog, stale, "nothing on its table can be ignored"
-            )
-
-
-def _witness_step(
-    situation: Situation,
-    catalog: GuardCatalog,
-    one: ExpectedWitness,
-    live: CatalogTrigger | None,
-    what: str,
-) -> Step:
-    on = (one.name, one.table.schema, one.table.name)
-    statements: list[Statement] = []
-    if what:
-        always = switch(*on, Enabled.ALWAYS)
-        if live is None or what != "is not ENABLE ALWAYS":
-            drops = live is not None and live.is_constraint
-            if live is not None and drops:
-                statements.append(
-                    situation.state(
-                        drop_trigger(*on), Lock.ACCESS_EXCLUSIVE, what, *recreation(live)
-                    )
-                )
-            back = recreation(live) if live is not None and not drops else []
-            statements.append(
-                situation.state(
-                    create_witness(one, catalog.home, replace=live is not None and not drops),
-                    Lock.SHARE_ROW_EXCLUSIVE,
-                    what,
-                    *[drop_trigger(*on), *back],
-                )
-            )
-            statements.append(
-                situation.state(always, Lock.SHARE_ROW_EXCLUSIVE, "nothing switches it off")
-            )
-        else:
-            back = [switch(*on, Enabled.ENABLED), *modes_back(live)]
-            statements.append(situation.state(always, Lock.SHARE_ROW_EXCLUSIVE, what, *back))
-    return _step(
-        situation,
-        schema=one.table.schema,
-        name=one.name,
-        table=one.table,
-        result=Result.UNCHANGED if not what else Result.REPLACED if live else Result.CREATED,
-        statements=statements,
-        reason=what,
-        marks=_witness_marks(situation, catalog, one.table.oid, one.name),
-        after={"enabled": Enabled.ALWAYS.value},
-    )
-
-
-def _dropped_witnesses(situation: Situation, catalog: GuardCatalog) -> Iterator[Step]:
-    for _, live in sorted(live_witnesses(situation.database).items()):
-        if live.function_schema == catalog.home:
-            yield _dropped_witness(situation, catalog, live, "the guard is removed")
-
-
-def _dropped_witness(
-    situation: Situation, catalog: GuardCatalog, live: CatalogTrigger, reason: str
-) -> Step:
-    on = (live.name, live.schema, live.table)
-    table = WatchedTable(
-        oid=live.table_oid,
-        root=live.table_oid,
-        parent=None,
-        schema=live.schema,
-        name=live.table,
-        relkind=live.relkind,
-        may_alter=live.may_alter,
-        owner=live.table_owner,
-        columns=(),
-    )
-    return _step(
-        situation,
-        schema=live.schema,
-        name=live.name,
-        table=table,
-        result=Result.DROPPED,
-        statements=[
-            situation.state(drop_trigger(*on), Lock.ACCESS_EXCLUSIVE, reason, *recreation(live))
-        ],
-        reason=reason,
-        marks=_witness_marks(situation, catalog, live.table_oid, live.name),
-    )
-
-
-def _witness_marks(
-    situation: Situation, catalog: GuardCatalog, table_oid: int, name: str
-) -> Marks:
-    """Return the versions of a trigger on a table and of all of its name on the partitions."""
-    tree = trees(catalog.tables).get(table_oid, frozenset({table_oid}))
-    found = [
-        mark
-        for live in situation.snapshot.triggers
-        if live.name == name and live.table_oid in tree | {table_oid}
-        for mark in marks_of(live)
-    ]
-    return tuple(sorted(found))
-
-
-# Steps --------------------------------------------------------------------------------------------
+# Rows and rights --------------------------------------------------------------------------------
 
 
 def _rows_step(
@@ -356,7 +234,7 @@ def _rows_step(
     stated = list(statements)
     catalog = situation.database.guarded
     if stated and catalog is not None:
-        yield _step(
+        yield guard_step(
             situation,
             schema=catalog.home,
             name=f"the guard's {name}",
@@ -365,39 +243,6 @@ def _rows_step(
             reason=stated[0].reason,
             turn=turn,
         )
-
-
-def _step(
-    situation: Situation,
-    *,
-    schema: str,
-    name: str,
-    result: Result,
-    statements: Iterable[Statement],
-    reason: str,
-    marks: Marks = (),
-    table: WatchedTable | None = None,
-    after: dict[str, str] | None = None,
-    turn: int = 1,
-    arguments: int = 0,
-) -> Step:
-    place = f"{schema}.{table.name}:{name}" if table else f"{schema}.{name}"
-    return Step(
-        uri=place,
-        database=situation.database.alias,
-        schema=schema,
-        table=table.name if table else None,
-        table_oid=table.oid if table else None,
-        trigger=name,
-        result=result,
-        statements=tuple(statements),
-        reason=reason,
-        marks=marks,
-        before={"guard": reason} if reason else {},
-        after=after or {},
-        turn=turn,
-        arguments=arguments,
-    )
 
 
 def _function_marks(live: OwnFunction | None) -> Marks:

@@ -177,7 +177,7 @@ BEGIN
     IF current_setting('extra_float_digits') IN ('1', '2', '3') AND starts_with(current_setting('DateStyle'), 'ISO') AND current_setting('IntervalStyle') <> 'sql_standard' THEN
         NULL;
     ELSE
-        style := {home}.trigger_ops_exact('{{1,"ISO, YMD",postgres}}');
+        style := {home}.trigger_ops_exact('{{1,"ISO, YMD",postgres}}'::text[]);
     END IF;
     IF TG_OP <> 'INSERT' THEN
         was := to_jsonb(OLD);
@@ -207,7 +207,7 @@ BEGIN
     SELECT a.session, a.cause INTO whose, why FROM {home}.trigger_ops_attribution(this, TG_RELID) a;
     IF whose IS NOT NULL THEN
         INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause)
-        VALUES (whose, {home}.trigger_ops_allowance(this, whose, 1), this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, why);
+        VALUES (whose, {home}.trigger_ops_allowance(this, whose, 1::bigint), this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, why);
     ELSIF why IS NOT NULL THEN
         INSERT INTO {home}.trigger_ops_change (transaction, schema, "table", op, old, new, cause, role, application, address)
         VALUES (this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, why,
@@ -272,7 +272,7 @@ BEGIN
         application := current_setting('application_name');
         address := coalesce(host(inet_client_addr()), 'local');
     END IF;
-    style := {home}.trigger_ops_exact('{{1,"ISO, YMD",postgres}}');
+    style := {home}.trigger_ops_exact('{{1,"ISO, YMD",postgres}}'::text[]);
     IF TG_OP = 'INSERT' THEN
         INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, new, cause, role, application, address)
         SELECT whose, first + n.place, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, n.image || mask, why, role, application, address
@@ -308,7 +308,7 @@ DECLARE
 BEGIN
     SELECT * INTO whose FROM {home}.trigger_ops_attribution(this, TG_RELID);
     INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, cause, role, application, address)
-    VALUES (whose.session, CASE WHEN whose.session IS NOT NULL THEN {home}.trigger_ops_allowance(this, whose.session, 1) ELSE 0 END, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP,
+    VALUES (whose.session, CASE WHEN whose.session IS NOT NULL THEN {home}.trigger_ops_allowance(this, whose.session, 1::bigint) ELSE 0 END, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP,
             jsonb_build_object('rows_estimated', (SELECT greatest(c.reltuples, 0)::bigint FROM pg_class c WHERE c.oid = TG_RELID)),
             coalesce(whose.cause, 'truncate'), session_user, current_setting('application_name'), coalesce(host(inet_client_addr()), 'local'));
     IF NOT FOUND THEN

@@ -144,11 +144,9 @@ DECLARE
     now_is timestamptz := clock_timestamp();
     wanted text;
     one record;
-    newest record;
     left_over interval;
     patience interval;
-    before text := concat_ws(' ', current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout'));
-    present interval;
+    before text[] := ARRAY[current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')];
 BEGIN
     IF joins AND current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
         RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO004', MESSAGE = format(
@@ -156,16 +154,18 @@ BEGIN
             upper(current_setting('transaction_isolation')));
     END IF;
     FOREACH wanted IN ARRAY string_to_array(coalesce(sessions, ''), ',') LOOP
-        SELECT s.id, s.state, s.activated, s.expires, s.idle, s.role INTO one
-          FROM {home}.trigger_ops_session s WHERE s.id = CASE WHEN wanted ~ '^[1-9][0-9]{{0,17}}$' THEN wanted::bigint END;
+        SELECT s.id, s.state, s.expires, s.idle, s.role, coalesce(newest.at, s.activated) AS used, coalesce(newest.rows, 0) AS rows INTO one
+          FROM {home}.trigger_ops_session s
+          LEFT JOIN LATERAL (
+               SELECT t.at, t.rows_before + (SELECT count(*) FROM {home}.trigger_ops_change c WHERE c.session_id = s.id AND c.transaction = t.transaction) AS rows
+                 FROM {home}.trigger_ops_sessiontransaction t WHERE t.session_id = s.id ORDER BY t.at DESC LIMIT 1) newest ON true
+         WHERE s.id = CASE WHEN wanted ~ '^[1-9][0-9]{{0,17}}$' THEN wanted::bigint END;
         IF one.id IS NULL OR one.state <> 'active' OR (one.expires > now_is) IS NOT TRUE THEN
             RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO002', MESSAGE = format(
                 'trigger_ops: session %s is %s: open another one.', wanted,
                 CASE WHEN one.id IS NULL THEN 'unknown' WHEN one.state = 'active' THEN 'expired' ELSE one.state END);
         END IF;
-        SELECT t.at, t.rows_before + (SELECT count(*) FROM {home}.trigger_ops_change c WHERE c.session_id = one.id AND c.transaction = t.transaction) AS rows INTO newest
-          FROM {home}.trigger_ops_sessiontransaction t WHERE t.session_id = one.id ORDER BY t.at DESC LIMIT 1;
-        IF (coalesce(newest.at, one.activated) + one.idle > now_is) IS NOT TRUE AND {home}.trigger_ops_is_idle(one.id) THEN
+        IF (one.used + one.idle > now_is) IS NOT TRUE AND {home}.trigger_ops_is_idle(one.id) THEN
             RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO002', MESSAGE = format(
                 'trigger_ops: session %s is expired, for nothing was done in it for %s: open another one.', wanted, one.idle);
         END IF;
@@ -176,7 +176,7 @@ BEGIN
         IF writes THEN
             INSERT INTO {home}.trigger_ops_sessiontransaction (session_id, transaction, pid, role, application, address, rows_before)
             VALUES (one.id, this, pg_backend_pid(), session_user, current_setting('application_name'), coalesce(host(inet_client_addr()), 'local'),
-                    coalesce(newest.rows, 0))
+                    one.rows)
             ON CONFLICT (transaction, session_id) DO NOTHING;
             IF current_setting('max_prepared_transactions') <> '0' THEN
                 -- A prepared transaction would outlive the session and its revoke; PostgreSQL prepares none that notifies.
@@ -193,16 +193,12 @@ BEGIN
             statement := NULL;
         END IF;
     END LOOP;
-    PERFORM set_config('trigger_ops.session', sessions, true);
-    present := current_setting('statement_timeout')::interval;
-    IF left_over IS NOT NULL AND (present = interval '0' OR present > left_over) THEN
-        PERFORM set_config('statement_timeout', least(2147483647, greatest(1, ceil(extract(epoch FROM left_over) * 1000)))::bigint::text, true);
-    END IF;
-    present := current_setting('idle_in_transaction_session_timeout')::interval;
-    IF patience IS NOT NULL AND (present = interval '0' OR present > patience) THEN
-        PERFORM set_config('idle_in_transaction_session_timeout', least(2147483647, greatest(1, ceil(extract(epoch FROM patience) * 1000)))::bigint::text, true);
-    END IF;
-    RETURN before;
+    PERFORM set_config('trigger_ops.session', sessions, true),
+            CASE WHEN before[1]::interval = interval '0' OR before[1]::interval > left_over THEN
+                 set_config('statement_timeout', least(2147483647, greatest(1, ceil(extract(epoch FROM left_over) * 1000)))::bigint::text, true) END,
+            CASE WHEN before[2]::interval = interval '0' OR before[2]::interval > patience THEN
+                 set_config('idle_in_transaction_session_timeout', least(2147483647, greatest(1, ceil(extract(epoch FROM patience) * 1000)))::bigint::text, true) END;
+    RETURN array_to_string(before, ' ');
 END
 $body$
 

@@ -1,7 +1,7 @@
 """COPY, with the setting."""
 
 # policy: record
-# expect: decisions 0 changed
+# expect: changed
 
 from __future__ import annotations
 

@@ -8,9 +8,8 @@ CREATE FUNCTION evil.to_jsonb(anyelement) RETURNS jsonb LANGUAGE sql AS $$ SELEC
 CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT '2000-01-01'::timestamptz $$;
 CREATE FUNCTION evil.trigger_ops_gate(name) RETURNS boolean LANGUAGE sql AS 'SELECT true';
 CREATE FUNCTION evil._pgtrigger_should_ignore(name) RETURNS boolean LANGUAGE sql AS 'SELECT true';
-CREATE FUNCTION evil.always(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
-CREATE OPERATOR evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.always);
-CREATE OPERATOR evil.<> (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.always);
+CREATE FUNCTION evil.never(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT false';
+CREATE OPERATOR evil.<> (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.never);
 -- next
 SET search_path = evil, public, pg_catalog;
 -- next

@@ -1,4 +1,4 @@
 -- The statement sets it for its own rows.
 -- policy: session
 -- expect: refused TO001
-UPDATE past_receipt SET number = set_config('pgtrigger.ignore', '{<past.Receipt:append_only>}', true);
+UPDATE past_receipt SET number = left(set_config('pgtrigger.ignore', '{<past.Receipt:append_only>}', true), 9);
