@@ -126,4 +126,4 @@ def test_without_a_second_connection_failures_are_recorded_after_the_transaction
             run("SELECT nonsense")
         caplog.clear()
     rows = run("SELECT template, error FROM trigger_ops_sessionstatement")
-    assert rows in ([("SELECT nonsense", "42703")], [])
+    assert rows == [("SELECT nonsense", "42703")]

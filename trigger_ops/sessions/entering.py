@@ -26,7 +26,7 @@ from django.db.backends.postgresql.psycopg_any import is_psycopg3
 from trigger_ops.catalog.transactions import first_line
 from trigger_ops.sessions import hooks, statements
 from trigger_ops.sessions.current import Presence, sessions_on
-from trigger_ops.sessions.recording import Statement, log_failure, record_failures, recorded
+from trigger_ops.sessions.recording import Statement, log_failure, log_lost, record_failures, recorded
 from trigger_ops.sessions.refusals import refusal_code, state_of
 from trigger_ops.sessions.sending import Sending
 from trigger_ops.sessions.statuses import Status, status_of
@@ -276,8 +276,12 @@ class Entrance:
             return
         failed, self._failed = self._failed, []
         if failed:
-            record_failures(failed, apart=closing)
-        if not self.members:
+            # Where no second connection was to be had, there is one when atomic() has let go.
+            self._failed = record_failures(failed, apart=closing)
+        if self._failed and closing:
+            log_lost(self._failed)
+            self._failed = []
+        if not self.members and not self._failed:
             _remove(self)
 
     def hooks(self) -> dict[str, Callable[..., Any]]:
@@ -326,6 +330,8 @@ class Entrance:
     ) -> None:
         begins = force_begin_transaction_with_broken_autocommit
         original(autocommit, force_begin_transaction_with_broken_autocommit=begins)
+        if autocommit and self._failed:
+            self._rest()
         sessions = sessions_on(self.connection)
         # Only atomic() asks to begin: whoever turns autocommit off by hand may turn it on again.
         if autocommit or not begins or not sessions:

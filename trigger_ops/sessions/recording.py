@@ -83,12 +83,13 @@ def log_failure(one: Statement) -> None:
     )
 
 
-def record_failures(failures: Sequence[Statement], *, apart: bool = False) -> None:
+def record_failures(failures: Sequence[Statement], *, apart: bool = False) -> list[Statement]:
     """Put failed and refused statements on record, apart from what they were part of.
 
-    They are in the log already; where they cannot be written, the log says so. ``apart`` is for
-    a connection that is being closed.
+    Return those that could not be written, for want of a second connection as a rule: they are in
+    the log already, and may be tried again. ``apart`` is for a connection that is being closed.
     """
+    left: list[Statement] = []
     for session, some in groupby(failures, key=lambda one: one.session):
         ours = list(some)
         writing = recorded(one for one in ours if not one.code)
@@ -103,18 +104,31 @@ def record_failures(failures: Sequence[Statement], *, apart: bool = False) -> No
             for one in ours
             if one.code
         ]
-        _write(session, writing, apart=apart)
+        if not _written(session, writing, apart=apart):
+            left += ours
+    return left
 
 
-def _write(session: Presence, writing: Sequence[Composable], *, apart: bool) -> None:
+def log_lost(failures: Sequence[Statement]) -> None:
+    """Log that failed statements will not be on record."""
+    LOGGER.error(
+        "Session %s: %d failed statements could not be put on record: the connection was closed.",
+        failures[0].session.id,
+        len(failures),
+    )
+
+
+def _written(session: Presence, writing: Sequence[Composable], *, apart: bool) -> bool:
     try:
         with beside(session.database, apart=apart) as connection, connection.cursor() as cursor:
             for statement in writing:
                 cursor.execute(statement)
     except (DatabaseError, InterfaceError, SessionRefused) as error:
-        LOGGER.error(  # noqa: TRY400 - the caller's own error is what matters, and it is raised
-            "Session %s: %d failed statements could not be put on record: %s.",
+        LOGGER.warning(
+            "Session %s: %d failed statements are not on record yet: %s.",
             session.id,
             len(writing),
             first_line(error),
         )
+        return False
+    return True
