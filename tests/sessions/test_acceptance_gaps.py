@@ -242,8 +242,9 @@ def test_a_revoke_ends_a_statement_that_runs_and_keeps_none_of_its_rows(
     assert not thread.is_alive()
     assert len(errors) == 1
     assert (done.state, done.remaining) == (SessionState.REVOKED, ())
-    # It stops by itself, unless this machine is so busy that its connection is ended.
-    assert done.stopped + done.ended == (pid,)
+    # It stops by itself, perhaps before the revoker looks who is in the session; its connection
+    # is ended where this machine is too busy for that.
+    assert done.stopped + done.ended in ((), (pid,))
     assert do(guarded, "SELECT DISTINCT number FROM past_receipt") == [("r",)]
     assert rows_on_record(guarded) == []
 
