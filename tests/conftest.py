@@ -1,11 +1,30 @@
 from __future__ import annotations
 
-import hypothesis
+from collections.abc import Callable, Iterator
 
+import hypothesis
+import pytest
+
+from tests.copies import Copies
 from tests.site import fresh_site, site, site_execute
 
-__all__ = ["fresh_site", "site", "site_execute"]
+__all__ = ["copies", "fresh_site", "site", "site_execute"]
 
 # A slow machine is no failure.
 hypothesis.settings.register_profile("trigger_ops", deadline=None)
 hypothesis.settings.load_profile("trigger_ops")
+
+
+@pytest.fixture(scope="session")
+def copies() -> Iterator[Callable[[str], Copies]]:
+    """Return a function that returns the copies of a database, by its name."""
+    made: dict[str, Copies] = {}
+
+    def of(template: str) -> Copies:
+        if template not in made:
+            made[template] = Copies(template)
+        return made[template]
+
+    yield of
+    for one in made.values():
+        one.close()

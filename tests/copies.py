@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -129,12 +128,12 @@ class Copies:
         """Tell whether a copy has been made what it was; remember since when it is."""
         assert self._first is not None
         contents = self._first[0]
-        with contextlib.closing(self._connect(name)) as connection:
-            try:
+        try:
+            with contextlib.closing(self._connect(name)) as connection:
                 _restore(connection, contents, since)
-            except (Spoilt, connection_errors()):
-                return False
-            self._since[name] = _now(connection)
+                self._since[name] = _now(connection)
+        except (Spoilt, connections["default"].Database.Error):
+            return False
         return True
 
     def _connect(self, name: str) -> Any:
@@ -154,9 +153,7 @@ class Copies:
 
     def _end_connections(self, name: str) -> int:
         """End what is connected to a copy; return how many connections that were."""
-        ended = (
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s"
-        )
+        ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s"
         with self._server.cursor() as cursor:
             cursor.execute(ended, [name])
             return int(cursor.fetchone()[0])
@@ -169,7 +166,10 @@ class Copies:
 
     def _drop_soon(self, name: str) -> None:
         def drop() -> None:
-            with contextlib.closing(self._connect("postgres")) as server, server.cursor() as cursor:
+            with (
+                contextlib.closing(self._connect("postgres")) as server,
+                server.cursor() as cursor,
+            ):
                 statement = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
                 cursor.execute(statement)
 
@@ -179,12 +179,6 @@ class Copies:
 def new_name() -> str:
     """Return a name that no database has."""
     return f"weak_{uuid.uuid4().hex[:12]}"
-
-
-def connection_errors() -> type[Exception]:
-    """Return what the driver raises."""
-    error: type[Exception] = connections["default"].Database.Error
-    return error
 
 
 def _ask(connection: Any, statement: Any, parameters: list[Any] | None = None) -> list[Any]:
@@ -223,22 +217,20 @@ def _sequences(connection: Any) -> dict[str, tuple[int | None, int]]:
 
 
 def _count(connection: Any, names: list[str]) -> dict[str, int]:
-    return {name: number for name, number, _ in _compare(connection, names, "2")}
+    return {name: number for name, number, _ in _compare(connection, names, None)}
 
 
-def _compare(connection: Any, names: list[str], since: str) -> list[tuple[str, int, bool]]:
+def _compare(connection: Any, names: list[str], since: str | None) -> list[tuple[str, int, bool]]:
     """Return of each relation how many rows it has, and whether any was written after ``since``."""
-    one = (
-        "SELECT {} AS name, count(*), coalesce(bool_or(age(xmin) < age({}::xid)), false) FROM "
-    )
+    one = "SELECT {}, count(*), coalesce(bool_or(age(xmin) < {}), false) FROM "
+    age = 0 if since is None else _ask(connection, "SELECT age(%s::xid)", [since])[0][0]
     parts = [
-        sql.SQL(one).format(sql.Literal(name), sql.Literal(since)) + sql.SQL(name)
-        for name in names
+        sql.SQL(one).format(sql.Literal(name), sql.Literal(age)) + sql.SQL(name) for name in names
     ]
     return _ask(connection, sql.SQL(" UNION ALL ").join(parts))
 
 
-def _changed(connection: Any, expected: dict[str, int], since: str) -> list[str]:
+def _changed(connection: Any, expected: dict[str, int], since: str | None) -> list[str]:
     return [
         name
         for name, number, is_newer in _compare(connection, list(expected), since)
@@ -257,17 +249,13 @@ def _restore(connection: Any, contents: Contents, since: str) -> None:
         raise Spoilt
     # Witnesses and guards stay on and what pgtrigger put there does not.
     _ask(connection, "SET session_replication_role = replica")
-    written = _changed(connection, contents.tables, since)
-    emptied = set(written)
-    # To empty a witnessed table is an event on record: that is emptied in the second round.
-    for _round in range(2):
-        if written:
-            emptied |= _empty(connection, written)
-            expected = {name: 0 if name in emptied else contents.tables[name] for name in contents.tables}
-            written = [name for name, number in _count(connection, list(expected)).items() if number != expected[name]]
+    emptied = _empty(connection, _changed(connection, contents.tables, since))
+    # That a witnessed table was emptied is on record now. In turn:
+    numbers = {**contents.tables, **dict.fromkeys(emptied & contents.tables.keys(), 0)}
+    emptied |= _empty(connection, _changed(connection, numbers, None))
     for name in emptied & contents.rows.keys():
-        again = f"INSERT INTO {name} OVERRIDING SYSTEM VALUE SELECT (one::{name}).* FROM unnest(%s::text[]) one"
-        _ask(connection, again, [contents.rows[name]])
+        again = "INSERT INTO {0} OVERRIDING SYSTEM VALUE SELECT (one::{0}).* FROM unnest(%s::text[]) one"
+        _ask(connection, again.format(name), [contents.rows[name]])
     for name, (last, start) in contents.sequences.items() - _sequences(connection).items():
         _ask(connection, "SELECT setval(%s, %s, %s)", [name, last or start, last is not None])
     if _count(connection, list(contents.tables)) != contents.tables:
@@ -276,6 +264,8 @@ def _restore(connection: Any, contents: Contents, since: str) -> None:
 
 def _empty(connection: Any, names: list[str]) -> set[str]:
     """Empty tables, and those that refer to them; return which."""
+    if not names:
+        return set()
     all_of_them = {row[0] for row in _ask(connection, _REFERRING, [names])}
     _ask(connection, f"TRUNCATE {', '.join(sorted(all_of_them))}")
     return all_of_them

@@ -109,7 +109,9 @@ def test_the_app_role_writes_none_of_our_tables(split: Split, *, lets: bool) -> 
 
 def test_a_function_is_for_everybody_only_where_it_judges_who_calls(split: Split) -> None:
     ours = {
-        one.name for file in ("sessions", "guard") for one in expected_functions(file, home="public")
+        one.name
+        for file in ("sessions", "guard")
+        for one in expected_functions(file, home="public")
     }
     executable = do(
         split.app,

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from tests.copies import Copies, new_name
 from tests.weaknesses.conftest import (
     _maintain,
     default_at,
@@ -42,7 +42,7 @@ def guard(verb: Verb = Verb.GUARD_INSTALL) -> RunReport:
 @pytest.fixture(scope="session")
 def guarded_template(migrated_database: str, django_db_blocker: Any) -> Iterator[str]:
     """Return the name of a migrated database whose guard is on, to be copied."""
-    name = f"weak_{uuid.uuid4().hex[:12]}"
+    name = new_name()
     with django_db_blocker.unblock():
         connections.close_all()
         _maintain("CREATE DATABASE {name} TEMPLATE {template}", name, template=migrated_database)
@@ -58,13 +58,13 @@ def guarded_template(migrated_database: str, django_db_blocker: Any) -> Iterator
 
 
 @pytest.fixture
-def guarded(guarded_template: str, django_db_blocker: Any) -> Iterator[BaseDatabaseWrapper]:
+def guarded(
+    copies: Callable[[str], Copies], guarded_template: str, django_db_blocker: Any
+) -> Iterator[BaseDatabaseWrapper]:
     """Let `default` be a copy of the migrated database, with the guard on."""
-    name = f"weak_{uuid.uuid4().hex[:12]}"
     with django_db_blocker.unblock():
-        connections.close_all()
-        _maintain("CREATE DATABASE {name} TEMPLATE {template}", name, template=guarded_template)
+        name = copies(guarded_template).take()
         with default_at(NAME=name) as connection:
             yield connection
         connections.close_all()
-        _maintain("DROP DATABASE {name} WITH (FORCE)", name)
+        copies(guarded_template).give_back(name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from django.test.utils import setup_databases, teardown_databases
 from demo_site.embedded import account as accounts
 from demo_site.embedded import binaries, launch, server
 from demo_site.embedded.home import Home
+from tests.copies import Copies
 
 
 @contextlib.contextmanager
@@ -66,22 +66,21 @@ def migrated_database(
 
 
 @pytest.fixture
-def make_database(migrated_database: str, django_db_blocker: Any) -> Iterator[Callable[..., str]]:
+def make_database(
+    copies: Callable[[str], Copies], migrated_database: str, django_db_blocker: Any
+) -> Iterator[Callable[..., str]]:
     """Return a function that makes a database: a copy of the migrated one, or an empty one."""
-    made: list[str] = []
+    made: list[tuple[Copies, str]] = []
 
     def make(*, empty: bool = False) -> str:
-        connections.close_all()
-        name = f"weak_{uuid.uuid4().hex[:12]}"
-        template = "template0" if empty else migrated_database
-        _maintain("CREATE DATABASE {name} TEMPLATE {template}", name, template=template)
-        made.append(name)
-        return name
+        of = copies("template0" if empty else migrated_database)
+        made.append((of, of.take()))
+        return made[-1][1]
 
     with django_db_blocker.unblock():
         yield make
-        for name in made:
-            _maintain("DROP DATABASE {name} WITH (FORCE)", name)
+        for of, name in made:
+            of.give_back(name)
         connections.close_all()
 
 
