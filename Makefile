@@ -29,7 +29,7 @@ demo-reset: $(STAMP)
 	@"$(BIN)/python" -m demo_site.embedded reset
 
 test: $(STAMP)
-	"$(BIN)/python" -W error::ResourceWarning -m pytest -n 2 $(TESTS)
+	"$(BIN)/python" -W error::ResourceWarning -m pytest -n 2 --dist worksteal $(TESTS)
 
 lint: $(STAMP)
 	"$(BIN)/ruff" check .

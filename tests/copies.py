@@ -39,6 +39,10 @@ SELECT format('%%I.%%I', n.nspname, c.relname) FROM named
 _SEQUENCES = """
 SELECT format('%I.%I', schemaname, sequencename), last_value, start_value FROM pg_sequences"""
 
+_SET = """
+SELECT setval(name::regclass, value, called)
+  FROM unnest(%s::text[], %s::bigint[], %s::boolean[]) one(name, value, called)"""
+
 # What belongs to a database and is not in it.
 _AROUND = """
 SELECT d.datdba::text, d.datacl::text, d.datallowconn, d.datconnlimit,
@@ -143,6 +147,7 @@ class Copies:
         )
         connection = wrapper.get_new_connection(wrapper.get_connection_params())
         connection.autocommit = True
+        _ask(connection, "SET synchronous_commit = off")
         return connection
 
     def _maintain(self, statement: str, *names: str) -> None:
@@ -222,11 +227,12 @@ def _count(connection: Any, names: list[str]) -> dict[str, int]:
 
 def _compare(connection: Any, names: list[str], since: str | None) -> list[tuple[str, int, bool]]:
     """Return of each relation how many rows it has, and whether any was written after ``since``."""
-    one = "SELECT {}, count(*), coalesce(bool_or(age(xmin) < {}), false) FROM "
-    age = 0 if since is None else _ask(connection, "SELECT age(%s::xid)", [since])[0][0]
-    parts = [
-        sql.SQL(one).format(sql.Literal(name), sql.Literal(age)) + sql.SQL(name) for name in names
-    ]
+    newer = sql.SQL("false")
+    if since is not None:
+        newer = sql.SQL("age(xmin) < (SELECT age({}::xid))").format(sql.Literal(since))
+    one = "SELECT {}, count(*), coalesce(bool_or({}), false) FROM "
+    # The names are quoted as the server quotes them.
+    parts = [sql.SQL(one).format(sql.Literal(name), newer) + sql.SQL(name) for name in names]
     return _ask(connection, sql.SQL(" UNION ALL ").join(parts))
 
 
@@ -256,8 +262,10 @@ def _restore(connection: Any, contents: Contents, since: str) -> None:
     for name in emptied & contents.rows.keys():
         again = "INSERT INTO {0} OVERRIDING SYSTEM VALUE SELECT (one::{0}).* FROM unnest(%s::text[]) one"
         _ask(connection, again.format(name), [contents.rows[name]])
-    for name, (last, start) in contents.sequences.items() - _sequences(connection).items():
-        _ask(connection, "SELECT setval(%s, %s, %s)", [name, last or start, last is not None])
+    moved = contents.sequences.items() - _sequences(connection).items()
+    if moved:
+        values = [(name, last or start, last is not None) for name, (last, start) in moved]
+        _ask(connection, _SET, [list(column) for column in zip(*values, strict=True)])
     if _count(connection, list(contents.tables)) != contents.tables:
         raise Spoilt
 

@@ -26,7 +26,13 @@ from django.db.backends.postgresql.psycopg_any import is_psycopg3
 from trigger_ops.catalog.transactions import first_line
 from trigger_ops.sessions import hooks, statements
 from trigger_ops.sessions.current import Presence, sessions_on
-from trigger_ops.sessions.recording import Statement, log_failure, log_lost, record_failures, recorded
+from trigger_ops.sessions.recording import (
+    Statement,
+    log_failure,
+    log_lost,
+    record_failures,
+    recorded,
+)
 from trigger_ops.sessions.refusals import refusal_code, state_of
 from trigger_ops.sessions.sending import Sending
 from trigger_ops.sessions.statuses import Status, status_of
