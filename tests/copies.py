@@ -77,8 +77,8 @@ class Copies:
     _settings: dict[str, Any] = field(default_factory=lambda: connections["default"].settings_dict)
     _spare: list[str] = field(default_factory=list)
     _since: dict[str, str] = field(default_factory=dict)
-    """The transaction after which a copy was as it should be."""
-    _first: tuple[Contents, str] | None = None
+    """The transaction of the server after which a copy was as it should be."""
+    _first: Contents | None = None
     _server: Any = None
     _dropped: list[Future[None]] = field(default_factory=list)
     _drops: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
@@ -110,7 +110,7 @@ class Copies:
 
     def close(self) -> None:
         """Drop all copies."""
-        for name in self._spare:
+        for name in self._since:
             self._drop_soon(name)
         self._drops.shutdown()
         if self._server is not None:
@@ -123,18 +123,17 @@ class Copies:
         self._maintain("CREATE DATABASE {} TEMPLATE {}", name, self.template)
         if self._first is None:
             with contextlib.closing(self._connect(name)) as connection:
-                self._first = _read(connection), _now(connection)
+                self._first = _read(connection)
             self._wait_until_alone(name)
-        self._since[name] = self._first[1]
+        self._since[name] = _now(self._server)
         return name
 
     def _clean(self, name: str, since: str) -> bool:
         """Tell whether a copy has been made what it was; remember since when it is."""
         assert self._first is not None
-        contents = self._first[0]
         try:
             with contextlib.closing(self._connect(name)) as connection:
-                _restore(connection, contents, since)
+                _restore(connection, self._first, since)
                 self._since[name] = _now(connection)
         except (Spoilt, connections["default"].Database.Error):
             return False
@@ -227,6 +226,8 @@ def _count(connection: Any, names: list[str]) -> dict[str, int]:
 
 def _compare(connection: Any, names: list[str], since: str | None) -> list[tuple[str, int, bool]]:
     """Return of each relation how many rows it has, and whether any was written after ``since``."""
+    if not names:
+        return []
     newer = sql.SQL("false")
     if since is not None:
         newer = sql.SQL("age(xmin) < (SELECT age({}::xid))").format(sql.Literal(since))

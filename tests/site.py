@@ -92,8 +92,14 @@ def site(fresh_site: Callable[[str], Site]) -> Site:
 
 
 @pytest.fixture
-def site_execute(site: Site, django_db_blocker: Any) -> Iterator[Callable[[str], None]]:
-    """Run SQL in the database of the site."""
+def site_execute(
+    site: Site, django_db_setup: None, django_db_blocker: Any
+) -> Iterator[Callable[[str], None]]:
+    """Run SQL in the database of the site.
+
+    Whatever connects has `django.contrib.postgres` ask the alias `default` as well, whose database
+    has to be there.
+    """
     handler = ConnectionHandler({"default": {**connection.settings_dict, "NAME": site.name}})
 
     def execute(statement: str) -> None:

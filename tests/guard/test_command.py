@@ -170,7 +170,7 @@ def put_the_stock_function_back() -> None:
 
 
 def attach_a_partition() -> None:
-    run("CREATE TABLE more (LIKE awkward_measurement INCLUDING ALL)")
+    run("CREATE TABLE more (LIKE awkward_measurement INCLUDING ALL EXCLUDING IDENTITY)")
     run(
         "ALTER TABLE awkward_measurement ATTACH PARTITION more "
         "FOR VALUES FROM ('2030-01-01') TO ('2031-01-01')"
