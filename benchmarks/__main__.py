@@ -10,6 +10,7 @@ from benchmarks import (
     changing,
     demo,
     inspection,
+    recording,
     render,
     scale,
     sessions,
@@ -24,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "together": together.run,
     "sessions": sessions.run,
     "scale": scale.run,
+    "recording": recording.run,
     "demo": demo.run,
     "startup-large": startup.run_large,
 }

@@ -7,6 +7,9 @@ from demo_site.settings import DATABASES
 
 DEBUG = False
 
+# Nobody in a test ends a deploy that it began.
+TRIGGER_OPS = {"DEPLOY_WAIT": "100ms"}
+
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 # No model lives here: the router of the demo site allows none.

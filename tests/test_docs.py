@@ -28,8 +28,8 @@ PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
 SECTIONS = ["What it means", "How it comes about", "What to do", "When it is not drift"]
 CHANGING = tuple(verb.value for verb in Verb if " " not in verb.value)
 READING = ("ls", "diff", "check", "plan", "log")
-GROUPS = ("guard", "session")
-OURS = (*READING, *CHANGING, *GROUPS)
+GROUPS = ("guard", "session", "allow", "drift")
+OURS = (*READING, *CHANGING, *GROUPS, "notify")
 
 #: What the demo site's own tables give already, without any damage.
 BY_ITSELF = ("I004", "I005", "I008")
@@ -212,7 +212,7 @@ def verb_parsers() -> dict[str, Any]:
 
 
 def inner_parsers(verb: str) -> dict[str, Any]:
-    """Return the parsers of what stands behind `guard` and `session`."""
+    """Return the parsers of what stands behind a verb of several."""
     parser = verb_parsers()[verb]
     (inner,) = [one for one in parser._actions if isinstance(one.choices, dict)]
     return dict(inner.choices)
@@ -248,7 +248,7 @@ def test_every_command_that_is_shown_can_be_parsed(page: str, command: str) -> N
 
 
 def test_every_verb_has_its_section() -> None:
-    assert list(verb_parsers()) == [*READING[:-1], *CHANGING, *GROUPS, "log"]
+    assert list(verb_parsers()) == [*READING[:-1], *CHANGING, *GROUPS, "notify", "log"]
     text = read("commands.md")
     linked = re.findall(r"\[`(\w+)`\]\(#(\w+)\)", section(text, "The verbs"))
     assert linked == [(verb, verb) for verb in verb_parsers()]
@@ -257,11 +257,20 @@ def test_every_verb_has_its_section() -> None:
 def parts(verb: str) -> Iterator[str]:
     """Yield the sections that describe the options of a verb."""
     yield "Options of every verb"
-    if verb not in ("log", *GROUPS):
+    if verb not in ("log", "notify", *GROUPS):
         yield "Schemas"
     if verb in CHANGING:
         yield "Changing triggers"
     yield verb
+
+
+#: Options of every verb that these do without.
+BEYOND = {
+    "session": {"--all-databases"},
+    "allow": {"--all-databases"},
+    "drift": {"--all-databases", "--database", "-d"},
+    "notify": {"--all-databases", "--database", "-d"},
+}
 
 
 @pytest.mark.parametrize("verb", OURS)
@@ -274,7 +283,7 @@ def test_every_option_is_described_and_no_other(verb: str) -> None:
         if row.startswith("| `-")
     ]
     shown = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", "\n".join(rows)))
-    beyond = {"--all-databases"} if verb == "session" else set()
+    beyond = BEYOND.get(verb, set())
     assert shown - beyond == options_of(verb)
 
 

@@ -1,4 +1,4 @@
-"""The sessions of the README and of the operator's guide print what the pages say."""
+"""The sessions of the README and of the guides print what the pages say."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ PAGES = {
     "readme": ROOT / "README.md",
     "guide": ROOT / "docs" / "operators-guide.md",
     "auditor": ROOT / "docs" / "auditors-guide.md",
+    "drift": ROOT / "docs" / "drift-checks.md",
 }
 README = PAGES["readme"].read_text(encoding="utf-8")
 
@@ -30,6 +31,7 @@ VARYING = (
     (r"os:[\w.-]+@[\w.-]+", "os:ann@web1"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "2026-11-22 10:02:11Z"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "2026-11-22T10:02:11Z"),
+    (r"Z, (?:\d+m )?\d+s ago", "Z, 5s ago"),
     (r"default \d+ 2026", "default 4711 2026"),
     (r'role "\w+"', 'role "shop"'),
     (r"by \w+ \((?:127\.0\.0\.1|local)\)", "by shop (127.0.0.1)"),
@@ -136,6 +138,7 @@ MEANWHILE: dict[str, dict[str, Event]] = {
         ),
         "manage.py pgtrigger check past.Receipt -d default --fail-level critical": bypassed,
     },
+    "drift": {},
 }
 
 

@@ -13,14 +13,15 @@ from django.conf import settings
 
 from trigger_ops.durations import duration
 from trigger_ops.exceptions import BadDuration, BadSettings, nearest
-from trigger_ops.states import Policy
+from trigger_ops.records import Destination
+from trigger_ops.states import EventKind, Level, Policy
 
 DEFAULTS: dict[str, Any] = {
     # Selector -> "enabled" | "always" | "replica" | "disabled": the mode a trigger should be in.
     "ENABLED": {},
     # Give pgtrigger's registry indexes while triggers are registered at start-up.
     "FAST_REGISTRY": True,
-    # Alias that holds what checks record (canonical forms of conditions).
+    # Alias that holds what checks record: runs, findings, what is to be told, canonical forms.
     "RECORD_DATABASE": "default",
     # Milliseconds one catalog query may take; 0 waits for ever.
     "STATEMENT_TIMEOUT": 30_000,
@@ -52,6 +53,21 @@ DEFAULTS: dict[str, Any] = {
     "MASK": "password|token|secret|ssn|card",
     # Roles that work with the tables but do not own them: they may read evidence and open sessions.
     "APP_ROLES": [],
+    # A recorded check: how long that of one database may take, and how long it waits for a deploy
+    # that is in progress.
+    "CHECK_LIMIT": "10m",
+    "DEPLOY_WAIT": "10s",
+    # Whom to tell of findings: dicts with "name", "backend" ("email", "webhook" or a class),
+    # "level", maybe "kinds", and what that backend wants.
+    "NOTIFY": [],
+    # Pinged after each complete recorded run, so that silence is noticed.
+    "HEARTBEAT_URL": "",
+    # Hosts that heartbeats and webhooks may reach although their addresses are private.
+    "PRIVATE_HOSTS": [],
+    # Where the page of a finding is; {code} stands for its number, such as C001.
+    "RUNBOOK": "docs/findings/{code}.md",
+    # What a Prometheus server must send as "Authorization: Bearer …"; empty: staff only.
+    "METRICS_TOKEN": "",
 }
 
 DURATIONS = (
@@ -62,6 +78,8 @@ DURATIONS = (
     "SESSION_LONGEST",
     "SESSION_IDLE",
     "SESSION_WAITS",
+    "CHECK_LIMIT",
+    "DEPLOY_WAIT",
 )
 """The keys that hold a duration."""
 
@@ -70,6 +88,9 @@ LEAST = {"APPROVALS": 1, "SESSION_TRIGGERS": 1, "SESSION_ROWS": 1, "SESSION_REAS
 
 LONGEST = 2**31 - 1
 """The longest timeout that PostgreSQL takes, in milliseconds."""
+
+SECRET = frozenset({"NOTIFY", "HEARTBEAT_URL", "METRICS_TOKEN"})
+"""The keys whose values appear in no message."""
 
 MODES = ("enabled", "disabled", "replica", "always")
 """What ``ENABLED`` may declare, in any case."""
@@ -93,7 +114,8 @@ def get(key: str) -> Any:
     value, default = whole.get(key, DEFAULTS[key]), DEFAULTS[key]
     if type(value) is not type(default):
         wanted = type(default).__name__
-        raise BadSettings(f'TRIGGER_OPS["{key}"] must be of type {wanted}, not {value!r}.')
+        given = type(value).__name__ if key in SECRET else repr(value)
+        raise BadSettings(f'TRIGGER_OPS["{key}"] must be of type {wanted}, not {given}.')
     return value
 
 
@@ -222,6 +244,67 @@ def session_waits() -> dt.timedelta:
     return _duration("SESSION_WAITS")
 
 
+def check_limit() -> dt.timedelta:
+    """Return how long the recorded check of one database may take.
+
+    Raises:
+        BadSettings: for what is no duration.
+    """
+    return _duration("CHECK_LIMIT")
+
+
+def deploy_wait() -> dt.timedelta:
+    """Return how long a check waits for a deploy to be over.
+
+    Raises:
+        BadSettings: for what is no duration.
+    """
+    return _duration("DEPLOY_WAIT")
+
+
+def destinations() -> tuple[Destination, ...]:
+    """Return whom to tell of findings, in the order of the settings.
+
+    Raises:
+        BadSettings: for a dict without a name or backend, and for a level that does not exist.
+    """
+    found = tuple(_destination(index, one) for index, one in enumerate(get("NOTIFY")))
+    names = [one.name for one in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadSettings(f'TRIGGER_OPS["NOTIFY"] has two destinations named "{name}".')
+    return found
+
+
+def heartbeat_url() -> str:
+    """Return the address to ping after a complete run, or an empty text."""
+    return str(get("HEARTBEAT_URL"))
+
+
+def private_hosts() -> tuple[str, ...]:
+    """Return the hosts that may be reached although their addresses are private.
+
+    Raises:
+        BadSettings: for what is no list of names.
+    """
+    hosts = get("PRIVATE_HOSTS")
+    if not all(isinstance(host, str) and host for host in hosts):
+        raise BadSettings(
+            f'TRIGGER_OPS["PRIVATE_HOSTS"] must be a list of host names, not {hosts!r}.'
+        )
+    return tuple(host.lower() for host in hosts)
+
+
+def runbook(finding: str) -> str:
+    """Return the address of the page about a finding: ``trigger_ops.C001`` or ``C001``."""
+    return str(get("RUNBOOK")).replace("{code}", finding.removeprefix("trigger_ops."))
+
+
+def metrics_token() -> str:
+    """Return what a Prometheus server has to send, or an empty text."""
+    return str(get("METRICS_TOKEN"))
+
+
 def number(key: str) -> int:
     """Return a setting that is a whole number and counts something.
 
@@ -288,6 +371,31 @@ def app_roles() -> tuple[str, ...]:
 def prune_on_install() -> bool:
     """Tell whether pgtrigger's setting has an ``install`` of everything prune as well."""
     return bool(getattr(settings, "PGTRIGGER_PRUNE_ON_INSTALL", True))
+
+
+def _destination(index: int, given: object) -> Destination:
+    where = f'TRIGGER_OPS["NOTIFY"][{index}]'
+    if not isinstance(given, dict):
+        raise BadSettings(f"{where} must be a dict, not of type {type(given).__name__}.")
+    options = dict(given)
+    name, backend = options.pop("name", None), options.pop("backend", None)
+    level, kinds = options.pop("level", Level.WARNING.name), options.pop("kinds", ())
+    for key, value in (("name", name), ("backend", backend)):
+        if not isinstance(value, str) or not value:
+            raise BadSettings(f'{where} must have a "{key}", a text.')
+    try:
+        return Destination(
+            name=str(name),
+            backend=str(backend),
+            level=Level[str(level).upper()],
+            kinds=frozenset(EventKind(str(kind).lower()) for kind in kinds),
+            options=options,
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise BadSettings(
+            f"{where} has level {level!r} and kinds {kinds!r}: levels are "
+            f"{', '.join(one.name for one in Level)}, kinds are {', '.join(EventKind)}."
+        ) from error
 
 
 def _policy(key: str, mode: object) -> Policy:

@@ -37,6 +37,14 @@ class DatabaseUnreadable(TriggerOpsError):
     """The database could not be read."""
 
 
+class NotRecorded(TriggerOpsError):
+    """The check could not be recorded: run manage.py migrate trigger_ops."""
+
+
+class UnknownFinding(TriggerOpsError):
+    """There is no such open finding."""
+
+
 class BadDuration(TriggerOpsError):
     """That is no duration: write 250ms, 30s, 15m, 2h or 1d."""
 

@@ -1,4 +1,4 @@
-"""What our tables hold about sessions and the guard, as inert data.
+"""What our tables hold, as inert data.
 
 Times are of the database's clock, with a zone; transactions are 64-bit numbers that are unique in
 one cluster (``pg_current_xact_id``).
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from trigger_ops.states import Policy, SessionState
+from trigger_ops.states import EventKind, Level, Policy, SessionState, TargetState
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,12 +164,24 @@ class TransactionRecord:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What a session may be asked for at most; None is no limit."""
+
+    longest: dt.timedelta | None = None
+    idle: dt.timedelta | None = None
+    waits: dt.timedelta | None = None
+    most_rows: int | None = None
+    most_extensions: int | None = None
+    most_triggers: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class GuardState:
     """The guard of a database, as its own tables say: on since ``since``.
 
     ``home`` is the schema of our tables and functions; ``policies`` are by pgid, where they are
     not ``policy``, with the URI and the number of approvals; ``approvals`` is how many ``policy``
-    takes where it is four_eyes.
+    takes where it is four_eyes. ``uris`` are those of the triggers that the code declares, by pgid.
     """
 
     home: str
@@ -177,6 +190,8 @@ class GuardState:
     ddl: bool
     since: dt.datetime
     approvals: int = 1
+    limits: Limits = dataclasses.field(default_factory=Limits)
+    uris: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,3 +212,130 @@ class Unattributed:
     address: str
     first: dt.datetime
     last: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class RunRecord:
+    """One recorded check. ``finished`` is None while it is under way."""
+
+    id: uuid.UUID
+    source: str
+    holder: str
+    scope: str
+    whole: bool
+    began: dt.datetime
+    finished: dt.datetime | None
+    complete: bool
+    targets: tuple[TargetRecord, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TargetRecord:
+    """One database of a run. ``statuses`` are triggers by status, ``levels`` findings by level."""
+
+    database: str
+    state: TargetState
+    schemas: int
+    triggers: int
+    ms: int
+    reason: str
+    statuses: Mapping[str, int]
+    levels: Mapping[str, int]
+    finished: dt.datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class FindingRecord:
+    """One finding over time. ``resolved`` is None while it is open.
+
+    ``key`` digests what it is about, ``digest`` what was observed; ``told_count`` is the count
+    that people were last told, 0 while nobody was; ``allowed`` says that an allowance covers it.
+    """
+
+    id: int
+    key: str
+    digest: str
+    code: str
+    level: Level
+    database: str
+    uri: str
+    schema: str
+    schemas: tuple[str, ...]
+    table: str
+    trigger: str
+    status: str
+    enabled: str
+    facets: tuple[str, ...]
+    count: int
+    told_count: int
+    message: str
+    fix: str
+    allowed: bool
+    first_seen: dt.datetime
+    last_seen: dt.datetime
+    resolved: dt.datetime | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class FindingChange:
+    """Something that happened to a finding, as it was told or may be. ``run`` None: by hand."""
+
+    id: int
+    kind: EventKind
+    at: dt.datetime
+    run: uuid.UUID | None
+    finding: FindingRecord
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class AllowanceRecord:
+    """Somebody answers for one finding, exactly as it is, until a date."""
+
+    id: int
+    key: str
+    digest: str
+    code: str
+    database: str
+    uri: str
+    message: str
+    owner: str
+    reason: str
+    since: dt.datetime
+    expires: dt.datetime
+    ended: dt.datetime | None = None
+    ended_by: str = ""
+
+    def is_live(self, now: dt.datetime) -> bool:
+        """Tell whether it covers its finding at a moment."""
+        return self.ended is None and now < self.expires
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Destination:
+    """Whom to tell of findings: of ``level`` or worse; ``kinds`` of events, empty for all.
+
+    ``backend`` is email, webhook or the dotted name of a class; ``options`` are its own.
+    """
+
+    name: str
+    backend: str
+    level: Level
+    kinds: frozenset[EventKind]
+    options: Mapping[str, Any]
+
+    def wants(self, level: Level, kind: EventKind) -> bool:
+        """Tell whether it is to be told."""
+        return level >= self.level and (not self.kinds or kind in self.kinds)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Message:
+    """What one destination is told at once. ``id`` stays the same when it is sent again.
+
+    ``changes`` are worst first; a message without any is a test.
+    """
+
+    id: uuid.UUID
+    destination: str
+    changes: tuple[FindingChange, ...]
+    attempt: int = 1

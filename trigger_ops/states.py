@@ -164,3 +164,27 @@ class Policy(enum.StrEnum):
     RECORD = "record"
     SESSION = "session"
     FOUR_EYES = "four_eyes"
+
+
+class EventKind(enum.StrEnum):
+    """What happened to a finding from one recorded check to the next."""
+
+    OPENED = "opened"
+    CHANGED = "changed"
+    GREW = "grew"
+    ALLOWED = "allowed"
+    RETURNED = "returned"
+    RESOLVED = "resolved"
+
+
+class TargetState(enum.StrEnum):
+    """How far the check of one database has got. All but the first two are final."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    OK = "ok"
+    INCOMPLETE = "incomplete"
+    DEPLOYING = "deploying"
+    UNREACHABLE = "unreachable"
+    NOT_POSTGRESQL = "not postgresql"
+    LOST = "lost"

@@ -141,6 +141,12 @@ def policy(connection: BaseDatabaseWrapper, mode: str, *uris: str, approvals: in
         )
 
 
+def limits(connection: BaseDatabaseWrapper, **most: Any) -> None:
+    """Set what a session may be asked for at most, by columns of the guard's row."""
+    for column, value in most.items():
+        do(connection, named("UPDATE trigger_ops_guard SET {column} = %s", column=column), value)
+
+
 def rows_on_record(connection: BaseDatabaseWrapper) -> list[Row]:
     """Return all rows of evidence, oldest first."""
     found = do(

@@ -19,6 +19,7 @@ from tests.database.acts import (
     do,
     enter,
     in_session,
+    limits,
     one,
     open_session,
     receipts,
@@ -184,6 +185,7 @@ def test_timeouts_are_lowered_to_the_end_and_never_raised(
 def test_a_session_of_months_has_timeouts_that_postgres_takes(
     guarded: BaseDatabaseWrapper,
 ) -> None:
+    limits(guarded, longest="90 days", idle="90 days")
     session = open_session(guarded, RECEIPT, lasts="90 days", longest="90 days", idle="90 days")
     with in_session(guarded, session):
         assert one(

@@ -156,6 +156,38 @@ def test_flush_empties_a_test_database_whatever_is_on_record(
         _maintain("DROP DATABASE {name} WITH (FORCE)", name)
 
 
+# Unapplied migrations -------------------------------------------------------------------------------
+
+
+def unapply() -> None:
+    call_command("migrate", "trigger_ops", "0002", interactive=False, verbosity=0)
+
+
+def test_a_migration_is_not_unapplied_over_a_guard_or_evidence(
+    own_database: BaseDatabaseWrapper,
+) -> None:
+    policies = "INSERT INTO trigger_ops_guard (policy) VALUES ('record')"
+    do(own_database, policies)
+    with pytest.raises(CommandError, match="guard remove first"):
+        unapply()
+    do(own_database, "DELETE FROM trigger_ops_guard")
+    do(own_database, "SELECT trigger_ops_tell(NULL, 'refused', 'user:eve', '{}')")
+    with pytest.raises(CommandError, match='and "trigger_ops_sessionevent" has rows'):
+        unapply()
+    assert one(own_database, "SELECT count(*) FROM trigger_ops_sessionevent") == 1
+
+
+def test_a_migration_without_evidence_is_unapplied_and_applied_again(
+    own_database: BaseDatabaseWrapper,
+) -> None:
+    unapply()
+    assert one(own_database, "SELECT to_regclass('trigger_ops_session')") is None
+    call_command("migrate", "trigger_ops", interactive=False, verbosity=0)
+    open_session(own_database, RECEIPT)
+    with refused("TO013"):
+        do(own_database, "DELETE FROM trigger_ops_session")
+
+
 # What Django does ---------------------------------------------------------------------------------
 
 
@@ -163,15 +195,28 @@ def test_loaddata_adds_rows_of_evidence_and_changes_none(
     guarded: BaseDatabaseWrapper, own_database_of_another: Callable[[], BaseDatabaseWrapper]
 ) -> None:
     fill(guarded)
-    models = [apps.get_model("trigger_ops", name) for name in EVIDENCE if name not in ("review",)]
+    close(guarded, open_session(guarded, RECEIPT), "ended")
+    open_session(guarded, RECEIPT, needs=1)
+    models = [apps.get_model("trigger_ops", name) for name in ("session", *EVIDENCE)]
     text = serializers.serialize("json", [row for model in models for row in model.objects.all()])
-    with own_database_of_another():
+    before = contents(guarded)
+    with own_database_of_another() as another:
         for entry in serializers.deserialize("json", text):
             entry.save()
-        assert all(model.objects.exists() for model in models)
+        now = contents(another)
+        # Only those that were not over are: nothing goes on here.
+        states = "SELECT state FROM trigger_ops_session ORDER BY id"
+        assert do(another, states) == [("abandoned",), ("ended",), ("abandoned",)]
+        # JSON keeps milliseconds alone.
+        assert {key: len(rows) for key, rows in now.items()} == {
+            key: len(rows) for key, rows in before.items()
+        }
+        review = Review.objects.get()
+        assert (review.person, review.remark) == ("user:bob", "")
     with refused("TO013"):
         for entry in serializers.deserialize("json", text):
-            entry.save()
+            if not isinstance(entry.object, Session):
+                entry.save()
 
 
 def test_a_review_with_a_key_is_looked_for_first(guarded: BaseDatabaseWrapper) -> None:
@@ -196,7 +241,13 @@ def own_database_of_another(
 # Telling and acknowledging ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["requested", "approved", "activated", "extended"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("requested", "approved", "activated", "extended", "denied"),
+        *("ended", "revoked", "expired", "abandoned", " Revoked"),
+    ],
+)
 def test_what_the_database_sees_to_cannot_be_told(guarded: BaseDatabaseWrapper, kind: str) -> None:
     session = open_session(guarded, RECEIPT, needs=1)
     with refused("TO011"):
@@ -236,28 +287,74 @@ def test_nothing_is_acknowledged_by_nobody_or_for_no_reason(
         do(guarded, "SELECT trigger_ops_acknowledge(ARRAY[1], %s, %s)", actor, reason)
 
 
-def test_statements_without_a_transaction_belong_to_this_one_or_to_none(
-    guarded: BaseDatabaseWrapper,
-) -> None:
+def record(connection: BaseDatabaseWrapper, session: int, *statements: object) -> None:
+    do(connection, "SELECT trigger_ops_record(%s, %s)", session, json.dumps(statements))
+
+
+def test_statements_belong_to_this_transaction_or_failed(guarded: BaseDatabaseWrapper) -> None:
     session = open_session(guarded, RECEIPT)
-    statements = [
-        {"template": "SELECT 1"},
-        {"template": "SELECT 2", "error": "", "rows": 3, "took_ms": 0.5},
-        {"template": "SELECT 3", "error": "42501"},
-        {"template": "SELECT 4", "error": "", "transaction": 7, "at": "2026-01-01 00:00+00"},
-    ]
     with in_session(guarded, session):
         this = one(guarded, "SELECT pg_current_xact_id()::text::bigint")
-        do(guarded, "SELECT trigger_ops_record(%s, %s)", session, json.dumps(statements))
+        record(
+            guarded,
+            session,
+            {"template": "SELECT 1"},
+            {"template": "SELECT 2", "error": "", "rows": 3, "took_ms": 0.5},
+            {"template": "SELECT 3", "error": "42501", "transaction": 7},
+            {"template": "SELECT 4", "transaction": 7, "at": "2020-01-01 00:00+00"},
+        )
     found = do(
         guarded,
         "SELECT transaction, template, rows, took_ms, error, "
-        "digest = encode(sha256(template::bytea), 'hex') "
+        "digest = encode(sha256(template::bytea), 'hex'), at > now() - interval '1 hour' "
         "FROM trigger_ops_sessionstatement ORDER BY id",
     )
     assert found == [
-        (this, "SELECT 1", None, None, "", True),
-        (this, "SELECT 2", 3, 0.5, "", True),
-        (None, "SELECT 3", None, None, "42501", True),
-        (7, "SELECT 4", None, None, "", True),
+        (this, "SELECT 1", None, None, "", True, True),
+        (this, "SELECT 2", 3, 0.5, "", True, True),
+        (None, "SELECT 3", None, None, "42501", True, True),
+        (this, "SELECT 4", None, None, "", True, True),
     ]
+
+
+def test_a_statement_is_not_recorded_where_it_cannot_have_been_sent(
+    guarded: BaseDatabaseWrapper,
+) -> None:
+    """Neither for a transaction that entered another session or none, nor after the end."""
+    a_receipt(guarded)
+    session, other = open_session(guarded, RECEIPT), open_session(guarded, RECEIPT)
+    with in_session(guarded, session):
+        this = one(guarded, "SELECT pg_current_xact_id()::text::bigint")
+        do(guarded, "UPDATE past_receipt SET number = 'x'")
+        record(guarded, other, {"template": "SELECT 1", "rows": 1})
+    forged = {"transaction": this, "template": "UPDATE past_receipt", "rows": 1}
+    record(guarded, session, forged)
+    close(guarded, session, "ended")
+    record(guarded, session, forged)
+    record(guarded, 99, forged)
+    with transaction(guarded):
+        record(guarded, session, forged)
+    assert one(guarded, "SELECT count(*) FROM trigger_ops_sessionstatement") == 0
+
+
+def test_a_failure_is_recorded_soon_after_the_end_and_by_its_own_role(
+    guarded: BaseDatabaseWrapper,
+) -> None:
+    failed = {"template": "SELECT 1", "error": "42501"}
+    session = open_session(guarded, RECEIPT)
+    close(guarded, session, "ended")
+    record(guarded, session, failed)
+    counted = "SELECT count(*) FROM trigger_ops_sessionstatement"
+    assert one(guarded, counted) == 1
+    # One that was over two hours ago, and one of somebody else's.
+    for ended, role in (("2 hours", "session_user"), ("0", "'somebody'")):
+        do(
+            guarded,
+            "INSERT INTO trigger_ops_session (id, state, uris, triggers, reason, surface, opener, "
+            "lasts, idle, longest, waits, most_rows, most_extensions, role, ended, expires) "
+            f"SELECT max(id) + 1, 'ended', '[]', '[]', 'r', 'run', 'o', '1 h', '1 h', '1 h', '1 h', 1, 1, "
+            f"{role}, now() - interval '{ended}', now() FROM trigger_ops_session",
+        )
+    for number in (session + 1, session + 2):
+        record(guarded, number, failed)
+    assert one(guarded, counted) == 1

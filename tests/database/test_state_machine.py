@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import threading
+import uuid
 from typing import Any, NamedTuple
 
 import pytest
-from django.db import DatabaseError, IntegrityError
+from django.db import DatabaseError, IntegrityError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from tests.database.acts import (
@@ -17,13 +19,17 @@ from tests.database.acts import (
     Connect,
     close,
     do,
+    limits,
     one,
     open_session,
     policy,
     refused,
     state,
+    transaction,
 )
+from tests.weaknesses.conftest import _maintain, default_at
 from trigger_ops.sessions.refusals import refusal_code
+from trigger_ops.sql.functions import expected_functions
 
 
 def review(
@@ -65,6 +71,15 @@ def review(
         {"waits": "0"},
         {"needs": -1},
         {"most_rows": 0},
+        {"most_extensions": -1},
+        {"triggers": ["pgtrigger_a", "pgtrigger_a"], "uris": ["a.B:a", "a.B:a"]},
+        {
+            "triggers": [f"pgtrigger_{n}" for n in range(21)],
+            "uris": [f"a.B:{n}" for n in range(21)],
+        },
+        {"uris": [CUSTOMER]},
+        {"uris": ["past.Receipt:harmless"]},
+        {"triggers": ["pgtrigger_unheard_of"]},
     ],
     ids=str,
 )
@@ -85,7 +100,7 @@ def test_what_the_database_knows_better_is_not_asked(guarded: BaseDatabaseWrappe
     do(
         guarded,
         f"INSERT INTO trigger_ops_session ({given}, state, role, expires, extensions) "
-        f"SELECT {given}, 'active', 'somebody', '2099-01-01', -9 FROM trigger_ops_session",
+        f"SELECT {given}, 'asked', 'somebody', '2099-01-01', -9 FROM trigger_ops_session",
     )
     rows = do(
         guarded,
@@ -93,6 +108,41 @@ def test_what_the_database_knows_better_is_not_asked(guarded: BaseDatabaseWrappe
     )
     assert rows == [("pending", "padded by a form", True, None, 0)] * 2
     assert session
+
+
+def test_nobody_asks_for_more_than_the_guard_has_on_record(guarded: BaseDatabaseWrapper) -> None:
+    limits(guarded, longest="1 hour", idle="1 minute", waits="2 hours")
+    limits(guarded, most_rows=7, most_extensions=1)
+    session = open_session(
+        guarded, RECEIPT, longest="9 hours", idle="9 hours", waits="9 hours", most_extensions=9
+    )
+    asked = "SELECT longest, idle, waits, most_rows, most_extensions FROM trigger_ops_session"
+    hour, minute = dt.timedelta(hours=1), dt.timedelta(minutes=1)
+    assert do(guarded, asked) == [(hour, minute, 2 * hour, 7, 1)]
+    with refused("TO011"):
+        open_session(guarded, RECEIPT, lasts="2 hours", longest="9 hours")
+    with refused("TO016"):
+        extend(guarded, session, "0")
+
+
+def test_where_the_guard_has_no_limits_there_are_none(guarded: BaseDatabaseWrapper) -> None:
+    do(
+        guarded,
+        "UPDATE trigger_ops_guard SET uris = '{}', "
+        + ", ".join(
+            f"{column} = NULL"
+            for column in (
+                "longest",
+                "idle",
+                "waits",
+                "most_rows",
+                "most_extensions",
+                "most_triggers",
+            )
+        ),
+    )
+    open_session(guarded, RECEIPT, lasts="9 days", longest="9 days", uris=["a.B:c"])
+    assert one(guarded, "SELECT longest FROM trigger_ops_session") == dt.timedelta(days=9)
 
 
 def test_a_form_that_is_sent_twice_opens_one_session(guarded: BaseDatabaseWrapper) -> None:
@@ -153,6 +203,7 @@ REVIEWS: dict[str, tuple[int, list[Vote]]] = {
     "the opener in capitals and blanks": (1, [Vote(" USER:Ada\t", "TO012")]),
     "the opener with what nobody sees": (1, [Vote("user:a\u200bda\u00a0\ufeff", "TO012")]),
     "the opener in wide letters": (1, [Vote("user:\uff41\uff44\uff41", "TO012")]),
+    "the opener in other capitals": (1, [Vote("user:ADA", "TO012")]),
     "the opener by key": (1, [Vote("user:renamed", "TO012", key="7")]),
     "the same key twice": (
         2,
@@ -193,6 +244,34 @@ def test_reviews(guarded: BaseDatabaseWrapper, needs: int, votes: list[Vote]) ->
     assert counted == sum(not vote.outcome.startswith("TO") for vote in votes)
 
 
+LOCALES = [("UTF8", "C"), ("UTF8", "POSIX"), ("LATIN1", "C"), ("SQL_ASCII", "C")]
+
+
+@pytest.mark.parametrize(("encoding", "locale"), LOCALES)
+def test_people_are_told_apart_alike_whatever_the_locale(
+    encoding: str, locale: str, django_db_blocker: Any
+) -> None:
+    """Where the locale folds ASCII alone; SQL_ASCII has no letters beyond that."""
+    name = f"weak_{uuid.uuid4().hex[:12]}"
+    person = next(one for one in expected_functions("sessions", home="public"))
+    letters = "josé" if encoding != "SQL_ASCII" else "jose"
+    with django_db_blocker.unblock():
+        _maintain(
+            f"CREATE DATABASE {{name}} TEMPLATE template0 ENCODING '{encoding}' "
+            f"LC_COLLATE '{locale}' LC_CTYPE '{locale}'",
+            name,
+        )
+        try:
+            with default_at(NAME=name) as connection:
+                do(connection, person.statement)
+                asked = "SELECT trigger_ops_person(%s) = trigger_ops_person(%s)"
+                assert one(connection, asked, f"user:{letters}", f"USER: {letters.upper()}")
+                assert not one(connection, asked, f"user:{letters}", "user:rose")
+        finally:
+            connections.close_all()
+            _maintain("DROP DATABASE {name} WITH (FORCE)", name)
+
+
 def test_a_request_that_waited_too_long_cannot_be_approved(guarded: BaseDatabaseWrapper) -> None:
     session = open_session(guarded, RECEIPT, needs=1, waits="1 millisecond")
     do(guarded, "SELECT pg_sleep(0.01)")
@@ -222,9 +301,9 @@ def test_eight_reviewers_at_once_begin_a_session_once(
         except DatabaseError as error:
             outcomes.append(str(refusal_code(error)))
 
-    connections = [second_connection() for _ in range(8)]
+    reviewers = [second_connection() for _ in range(8)]
     threads = []
-    for number, connection in enumerate(connections):
+    for number, connection in enumerate(reviewers):
         connection.inc_thread_sharing()
         threads.append(threading.Thread(target=vote, args=[number, connection]))
     for thread in threads:
@@ -410,3 +489,85 @@ def test_what_is_not_active_is_not_extended(guarded: BaseDatabaseWrapper) -> Non
             extend(guarded, session, "1 minute")
     events = "SELECT count(*) FROM trigger_ops_sessionevent WHERE kind = 'extended'"
     assert one(guarded, events) == 0
+
+
+# Rows that are loaded: a restore of data alone, loaddata -------------------------------------------
+
+
+LOADED = (
+    "uris, triggers, reason, surface, opener, needs, lasts, idle, longest, waits, most_rows, "
+    "most_extensions, opened, activated, expires, extensions, ended, ended_by, end_cause"
+)
+
+
+@pytest.mark.parametrize("wanted", STATES)
+def test_a_session_that_is_loaded_is_kept_or_abandoned(
+    guarded: BaseDatabaseWrapper, wanted: str
+) -> None:
+    session = in_state(guarded, wanted)
+    events = one(guarded, "SELECT count(*) FROM trigger_ops_sessionevent")
+    do(
+        guarded,
+        f"INSERT INTO trigger_ops_session (id, role, state, {LOADED}) "
+        f"SELECT 70, 'somebody', state, {LOADED} FROM trigger_ops_session WHERE id = {session}",
+    )
+    kept = "SELECT to_jsonb(s) - ARRAY['id', 'role', 'state', 'ended', 'end_cause'] FROM trigger_ops_session s"
+    assert len({json.dumps(row) for (row,) in do(guarded, kept)}) == 1
+    row = "SELECT state, role, ended, end_cause FROM trigger_ops_session WHERE id = "
+    ((state_now, role, ended, cause),) = do(guarded, f"{row} 70")
+    ((_, _, ended_there, cause_there),) = do(guarded, f"{row} {session}")
+    assert role == "somebody"
+    if wanted in ("pending", "active"):
+        assert (state_now, cause) == (
+            "abandoned",
+            f"It was loaded from elsewhere, where it was {wanted}.",
+        )
+        assert ended is not None
+    else:
+        assert (state_now, ended, cause) == (wanted, ended_there, cause_there)
+    assert one(guarded, "SELECT count(*) FROM trigger_ops_sessionevent") == events
+
+
+def test_a_review_that_is_loaded_begins_nothing(guarded: BaseDatabaseWrapper) -> None:
+    """Neither for a session that is over, nor for one that is loaded after it."""
+    session = open_session(guarded, RECEIPT, needs=1)
+    review(guarded, session, "user:bob")
+    close(guarded, session, "revoked")
+    events = one(guarded, "SELECT count(*) FROM trigger_ops_sessionevent")
+    with transaction(guarded):
+        do(
+            guarded,
+            "INSERT INTO trigger_ops_review (session_id, reviewer, person, verdict, remark, at) "
+            "SELECT 70, reviewer, person, verdict, remark, '2020-01-01' FROM trigger_ops_review",
+        )
+        do(
+            guarded,
+            f"INSERT INTO trigger_ops_session (id, role, state, {LOADED}) "
+            f"SELECT 70, role, state, {LOADED} FROM trigger_ops_session",
+        )
+    do(
+        guarded,
+        f"INSERT INTO trigger_ops_review (session_id, reviewer, person, verdict, at) "
+        f"VALUES ({session}, 'user:cy', 'user:cy', 'approve', '2020-01-01')",
+    )
+    assert [state(guarded, number) for number in (session, 70)] == ["revoked", "revoked"]
+    kept = do(guarded, "SELECT reviewer, at < '2021-01-01' FROM trigger_ops_review ORDER BY id")
+    assert kept == [("user:bob", False), ("user:bob", True), ("user:cy", True)]
+    assert one(guarded, "SELECT count(*) FROM trigger_ops_sessionevent") == events
+
+
+def test_a_review_with_a_person_is_a_vote_like_any_where_one_is_awaited(
+    guarded: BaseDatabaseWrapper,
+) -> None:
+    session = open_session(guarded, RECEIPT, needs=2)
+    vote = (
+        "INSERT INTO trigger_ops_review (session_id, reviewer, person, verdict) "
+        f"VALUES ({session}, %s, 'somebody else', 'approve')"
+    )
+    with refused("TO012"):
+        do(guarded, vote, "user:ADA")
+    do(guarded, vote, "user:bob")
+    with refused("TO014"):
+        do(guarded, vote, "user:BOB")
+    assert do(guarded, "SELECT person FROM trigger_ops_review") == [("user:bob",)]
+    assert state(guarded, session) == "pending"

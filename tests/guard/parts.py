@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from django.db import connections
 
 from tests.damage import run, within
+from trigger_ops.guard.wanting import wanted_guard
 from trigger_ops.inspection.guarding import CONDITION
 from trigger_ops.inspection.ignoring import stock_ignore_body
+from trigger_ops.models import Guard
 from trigger_ops.sql.functions import expected_functions
 
 IGNORE = "_pgtrigger_should_ignore"
@@ -40,7 +44,9 @@ def put_gate() -> None:
     for function in expected_functions("guard", home="public", schema="public"):
         with connections["default"].cursor() as cursor:
             cursor.execute(function.statement)
-    run("INSERT INTO trigger_ops_guard (policy) VALUES ('record')")
+    wanted = wanted_guard("default", "public")
+    limits = dataclasses.asdict(wanted.limits)
+    Guard.objects.create(policy=wanted.policy, uris=wanted.uris, **limits)
 
 
 def put_witness(table: str = "past_receipt", *, schema: str = "public") -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from demo_site.past.models import Receipt
@@ -15,6 +15,7 @@ from tests.guard.parts import IGNORE, body, gate_body, put_gate, put_stock_body,
 from trigger_ops.catalog.reading import sqlstate
 from trigger_ops.exceptions import Refused
 from trigger_ops.guard import ddl
+from trigger_ops.inspection.own_objects import expected_own_functions
 from trigger_ops.states import Verb
 
 RECEIPT = "past.Receipt:append_only"
@@ -92,6 +93,25 @@ REFUSED = [
         "AS 'SELECT true'"
     ),
     "DROP SCHEMA public CASCADE",
+    (
+        "CREATE OR REPLACE FUNCTION trigger_ops_gate(trigger_name name) RETURNS boolean "
+        "LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp "
+        "AS 'BEGIN RETURN true; END'"
+    ),
+    (
+        "CREATE OR REPLACE FUNCTION trigger_ops_evidence_guard() RETURNS trigger "
+        "LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS 'BEGIN RETURN NULL; END'"
+    ),
+    "ALTER FUNCTION trigger_ops_gate(name) SECURITY INVOKER",
+    "ALTER FUNCTION trigger_ops_gate(name) RESET search_path",
+    "ALTER FUNCTION trigger_ops_enter(text, boolean, text) STABLE",
+    "ALTER FUNCTION trigger_ops_gate(name) RENAME TO elsewhere",
+    "ALTER FUNCTION trigger_ops_ledger_guard() SET SCHEMA elsewhere",
+    "ALTER TABLE trigger_ops_change RENAME TO elsewhere",
+    "ALTER TABLE trigger_ops_guard SET SCHEMA elsewhere",
+    "ALTER TABLE trigger_ops_ledgerentry RENAME TO elsewhere",
+    "DROP TRIGGER trigger_ops_evidence_guard ON trigger_ops_change",
+    "ALTER TABLE trigger_ops_review ENABLE TRIGGER trigger_ops_review_rules",
 ]
 
 
@@ -145,6 +165,8 @@ PASSES = [
     # A table that no trigger of pgtrigger guards any more needs no witness.
     f"DROP TRIGGER {{trigger}} ON past_receipt; DROP TRIGGER {WITNESS} ON past_receipt",
     "ALTER SCHEMA public RENAME TO somewhere",
+    "ALTER TABLE trigger_ops_change ADD COLUMN more integer",
+    "ALTER FUNCTION trigger_ops_gate(name) OWNER TO CURRENT_USER",
 ]
 
 
@@ -154,6 +176,18 @@ def test_what_is_no_harm_passes(statement: str) -> None:
     with transaction.atomic():
         run(statement, trigger=pgid(RECEIPT))
         transaction.set_rollback(True)
+
+
+@pytest.mark.usefixtures("watched")
+def test_our_own_functions_may_be_made_again_as_they_are() -> None:
+    for function in expected_own_functions("public"):
+        with connections["default"].cursor() as cursor:
+            cursor.execute(function.statement)
+    for (function,) in run(
+        "SELECT oid::regprocedure::text FROM pg_proc WHERE proname LIKE 'trigger\\_ops\\_%%'"
+    ):
+        run(f"ALTER FUNCTION {function} OWNER TO CURRENT_USER")
+    assert ddl.fault("default", "public") == ""
 
 
 @pytest.mark.usefixtures("watched")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pgtrigger
 import pytest
@@ -12,10 +13,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from demo_site.past.models import Receipt
 from tests.damage import make_role, pgid, run
+from tests.guard.conftest import guard
 from tests.guard.parts import IGNORE, put_gate, put_stock_body, put_witness
 from trigger_ops import api
 from trigger_ops.drift import Finding
 from trigger_ops.guard import ddl
+from trigger_ops.rendering.guard import as_text
+from trigger_ops.sql.own_tables import OWN_TRIGGERS
 from trigger_ops.states import Level, Verb
 
 RECEIPT = "past.Receipt:append_only"
@@ -176,6 +180,130 @@ def test_event_triggers_that_should_be_there_and_are_not_are_c006() -> None:
     assert one.fix == "manage.py pgtrigger guard install --ddl-guard"
     api.switch_ddl_guard("default", Verb.GUARD_INSTALL, actor="user:ada")
     assert not [one for one in found("C006") if "event trigger" in one.message]
+
+
+@pytest.mark.usefixtures("guarded")
+def test_our_own_triggers_are_looked_at_too() -> None:
+    """What holds the rules of ledger, sessions and evidence."""
+    live = run(
+        "SELECT tgrelid::regclass::text, tgname FROM pg_trigger "
+        "WHERE tgrelid::regclass::text ~ '^trigger_ops_' AND NOT tgisinternal"
+    )
+    assert sorted(live) == sorted((one.table, one.name) for one in OWN_TRIGGERS)
+    assert len(live) == 15
+    for statement in (
+        "DROP TRIGGER {trigger} ON {table}",
+        "ALTER TABLE {table} DISABLE TRIGGER {trigger}",
+        "ALTER TABLE {table} ENABLE TRIGGER ALL",
+    ):
+        for table, trigger in live:
+            with transaction.atomic():
+                run(statement, table=table, trigger=trigger)
+                (one,) = found("C006")
+                status = api.guard_status("default")
+                transaction.set_rollback(True)
+            what = "is missing" if statement.startswith("DROP") else "is not ENABLE ALWAYS"
+            assert f"{trigger} on {table} {what}" in one.message
+            assert (one.level, one.fix) == (
+                Level.CRITICAL,
+                "manage.py pgtrigger guard install",
+            )
+            assert f"{trigger} on {table}" in [gate.name for gate in status.gates]
+            assert status.amiss
+    assert found("C006") == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        (
+            (
+                "CREATE OR REPLACE TRIGGER trigger_ops_evidence_guard BEFORE TRUNCATE ON "
+                "trigger_ops_change EXECUTE FUNCTION trigger_ops_evidence_guard(); ALTER TABLE "
+                "trigger_ops_change ENABLE ALWAYS TRIGGER trigger_ops_evidence_guard"
+            ),
+            "trigger_ops_evidence_guard on trigger_ops_change is not what the migration makes it",
+        ),
+        (
+            (
+                "CREATE OR REPLACE TRIGGER trigger_ops_review_rules BEFORE INSERT ON "
+                "trigger_ops_review FOR EACH ROW WHEN (false) EXECUTE FUNCTION "
+                "trigger_ops_review_rules(); ALTER TABLE trigger_ops_review ENABLE ALWAYS TRIGGER "
+                "trigger_ops_review_rules"
+            ),
+            "trigger_ops_review_rules on trigger_ops_review is not what the migration makes it",
+        ),
+        (
+            (
+                "CREATE OR REPLACE TRIGGER trigger_ops_ledger_guard BEFORE UPDATE OR DELETE OR "
+                "TRUNCATE ON trigger_ops_ledgerentry "
+                "EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+            ),
+            (
+                "trigger_ops_ledger_guard on trigger_ops_ledgerentry executes "
+                "pg_catalog.suppress_redundant_updates_trigger"
+            ),
+        ),
+        (
+            (
+                "CREATE OR REPLACE FUNCTION trigger_ops_ledger_guard() RETURNS trigger LANGUAGE "
+                "plpgsql SET search_path = pg_catalog, pg_temp AS 'BEGIN RETURN NULL; END'"
+            ),
+            "trigger_ops_ledger_guard has another body",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("guarded")
+def test_a_trigger_of_ours_that_was_replaced_is_c006(statement: str, says: str) -> None:
+    run(statement)
+    (one,) = found("C006")
+    assert says in one.message
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("UPDATE trigger_ops_guard SET policy = 'open'", "by default open and not record"),
+        (
+            "DELETE FROM trigger_ops_policy",
+            "past.Receipt:append_only record and not four_eyes (2)",
+        ),
+        (
+            "UPDATE trigger_ops_policy SET approvals = 1",
+            "past.Receipt:append_only four_eyes (1) and not four_eyes (2)",
+        ),
+        (
+            (
+                "INSERT INTO trigger_ops_policy (trigger, uri, mode) "
+                "VALUES ('pgtrigger_theirs', 'a.B:c', 'session')"
+            ),
+            "a.B:c session and not record",
+        ),
+        (
+            "UPDATE trigger_ops_guard SET longest = '10 years', most_rows = NULL",
+            (
+                "for sessions longest 3650d and not 4h; for sessions most_rows without a limit "
+                "and not 10,000"
+            ),
+        ),
+    ],
+)
+def test_rows_of_the_guard_that_say_other_than_the_settings_are_c006(
+    guarded: BaseDatabaseWrapper, settings: Any, statement: str, says: str
+) -> None:
+    settings.TRIGGER_OPS = {"POLICIES": {RECEIPT: "four_eyes"}, "APPROVALS": 2}
+    guard()
+    assert found("C006") == []
+    run(statement)
+    (one,) = found("C006")
+    assert one.message == f"The guard's rows say other than the settings: {says}."
+    assert (one.level, one.fix) == (Level.CRITICAL, "manage.py pgtrigger guard install")
+    status = api.guard_status("default")
+    assert (status.differences, status.amiss) == ((one.message,), True)
+    assert says in as_text(status, colour=False)
+    guard()
+    assert found("C006") == []
+    assert guarded
 
 
 # W006 ---------------------------------------------------------------------------------------------

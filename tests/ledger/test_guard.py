@@ -12,6 +12,7 @@ import pgtrigger
 import pytest
 from django.core import serializers
 from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
@@ -205,12 +206,28 @@ def functions() -> list[str]:
 
 
 @pytest.mark.usefixtures("own_database")
-def test_the_migration_takes_its_guard_back_and_makes_it_again() -> None:
+def test_the_migration_is_not_unapplied_while_the_ledger_has_rows() -> None:
+    add_entry(actor="ada")
+    with pytest.raises(CommandError, match='drop the ledger, and "trigger_ops_ledgerentry" has'):
+        migrate_to("0001_initial")
+    assert LedgerEntry.objects.get().actor == "ada"
+    refused(LedgerEntry.objects.all().delete)
+
+
+@pytest.mark.usefixtures("database_of_a_test_runner")
+def test_in_a_database_of_a_test_runner_it_is_unapplied_all_the_same() -> None:
     add_entry()
+    migrate_to("0001_initial")
+    assert home("default") is None
+
+
+@pytest.mark.usefixtures("own_database")
+def test_the_migration_takes_its_guard_back_and_makes_it_again() -> None:
     migrate_to("0001_initial")
     assert (functions(), home("default")) == ([], None)
     migrate_to("0002_ledger")
     assert (functions(), home("default")) == (["public"], "public")
+    add_entry()
     refused(LedgerEntry.objects.all().delete)
 
 

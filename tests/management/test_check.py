@@ -25,6 +25,7 @@ TOP = {
     "summary",
     "targets",
     "findings",
+    "unrecorded",
 }
 TARGET = {"database", "schemas", "triggers", "status", "ms", "reason"}
 FINDING = {
@@ -43,6 +44,9 @@ FINDING = {
     "message",
     "fix",
     "first_seen",
+    "digest",
+    "runbook",
+    "allowance",
 }
 
 

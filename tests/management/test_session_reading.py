@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from demo_site.past.models import Receipt
 from demo_site.tutorial.models import SoftDelete
@@ -23,6 +24,7 @@ from tests.management.sessions import (
     receipts,
     reviewer,
     shown,
+    site_at_guarded,
 )
 from tests.weaknesses.conftest import default_at
 from trigger_ops import api
@@ -164,6 +166,21 @@ def test_numbers_keep_all_their_digits(pgtrigger: Run) -> None:
     assert change["new"]["big"] == "12345678901234567890.123456789"
     text = pgtrigger("session", "show", str(running.id)).out
     assert "big null → 12345678901234567890.123456789, exact null → 12.50" in text
+
+
+def test_letters_are_shown_as_they_are_wherever_a_terminal_can(
+    pgtrigger: Run, guarded: BaseDatabaseWrapper
+) -> None:
+    receipts("Né0")
+    number = correct("Né0", "日本\x1b[2J")
+    text = pgtrigger("session", "show", str(number)).out
+    assert 'number "Né0" → "日本\\u001b[2J"' in text
+    for encoding, shown_as in (("utf-8", '"Né0"'), ("ascii", '"N\\xe90"')):
+        result = site_at_guarded().manage(
+            *("pgtrigger", "session", "show", str(number)),
+            environment={"PYTHONIOENCODING": encoding},
+        )
+        assert (result.code, shown_as in result.out) == (0, True), result.out
 
 
 def test_an_export_has_one_document_a_line_kind_after_kind(pgtrigger: Run) -> None:

@@ -154,19 +154,19 @@ def test_what_is_not_pending_is_refused_before_a_password_is_asked_for(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("approve", "99", "--user", "eve"), "There is no session 99"),
-        (("deny", "1", "--user", "eve"), "Say why the session is denied with --reason."),
-        (("approve", "1"), "A review is a Django user's: give --user NAME"),
-        (("approve", "1", "--user", "eve"), "There is no terminal to ask for a password on"),
+        (("approve", "999999", "--user", "eve"), "There is no session 999999"),
+        (("deny", "ID", "--user", "eve"), "Say why the session is denied with --reason."),
+        (("approve", "ID"), "A review is a Django user's: give --user NAME"),
+        (("approve", "ID", "--user", "eve"), "There is no terminal to ask for a password on"),
     ],
 )
 def test_what_is_asked_for_wrongly_is_usage(
     words: tuple[str, ...], sentence: str, monkeypatch: pytest.MonkeyPatch, pgtrigger: Run
 ) -> None:
     demand_approval()
-    opened()
+    number = str(opened().id)
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
-    result = pgtrigger("session", *words)
+    result = pgtrigger("session", *(number if word == "ID" else word for word in words))
     assert (result.code, result.out) == (2, "")
     assert sentence in result.err
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from tests.management.conftest import ROOT, Site
+from tests.damage import run
+from tests.management.conftest import ROOT, Result, Site
 from tests.management.sessions import (
     REASON,
     RECEIPT,
@@ -34,6 +39,7 @@ pytestmark = pytest.mark.usefixtures("guarded")
 ASKED = (RECEIPT, "--reason", REASON)
 
 UPDATE = "from demo_site.past.models import Receipt; Receipt.objects.update(number='new')"
+FAILS = "from django.db import connection as c; c.cursor().execute('SELECT 1/0')"
 CLOSE = """\
 from django.db import connection
 other = connection.copy()
@@ -164,6 +170,87 @@ def test_the_words_of_other_verbs_are_parsed_as_before(pgtrigger: Run) -> None:
     assert pgtrigger("ls", "--", RECEIPT).out.split()[-1] == RECEIPT
 
 
+# In a transaction of the caller's ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("correct_receipt", "A1", "B1"), 0),
+        (("shell", "-c", "raise SystemExit(7)"), 7),
+        (("correct_receipt", "ZZ", "B1"), 1),
+        (("correct_receipt",), 2),
+    ],
+)
+def test_call_command_leaves_the_transaction_of_its_caller(
+    words: tuple[str, ...], code: int, pgtrigger: Run
+) -> None:
+    receipts("A1")
+    with transaction.atomic():
+        receipts("first")
+        raw = connections["default"].connection
+        assert run_in_session(pgtrigger, *words).code == code
+        assert connections["default"].connection is raw
+        receipts("last")
+    assert numbers() == ["B1" if not code else "A1", "first", "last"]
+    assert newest().state is SessionState.ENDED
+
+
+def test_a_statement_that_fails_there_is_the_callers_to_roll_back(pgtrigger: Run) -> None:
+    receipts("A1")
+    with transaction.atomic():
+        receipts("gone")
+        result = run_in_session(pgtrigger, "shell", "-c", f"{UPDATE}\n{FAILS}")
+        assert (result.code, connections["default"].is_usable()) == (1, False)
+        assert "DataError" in result.err
+        transaction.set_rollback(True)
+    assert numbers() == ["A1"]
+    assert newest().state is SessionState.ENDED
+
+
+# Without autocommit -----------------------------------------------------------------------------
+
+
+def manage(*words: str, **asked: Any) -> Result:
+    return site_at_guarded().manage("pgtrigger", "session", *words, autocommit=False, **asked)
+
+
+def test_a_command_that_commits_is_run_in_a_session_without_autocommit() -> None:
+    receipts("A1")
+    code = f"{UPDATE}\nfrom django.db import transaction; transaction.commit()"
+    result = manage("run", *ASKED, "--", "shell", "-c", code)
+    assert (result.code, result.out, numbers()) == (0, "", ["new"]), result.err
+    assert result.err.endswith(f"Session {newest().id} is ended: 1 row on record, clean.\n")
+
+
+def test_what_nobody_commits_is_not_kept_and_the_session_is_ended() -> None:
+    receipts("A1")
+    assert manage("run", *ASKED, "--", "shell", "-c", UPDATE).code == 0
+    assert (numbers(), newest().state) == (["A1"], SessionState.ENDED)
+
+
+def test_every_verb_keeps_what_it_writes_without_autocommit() -> None:
+    receipts("A1")
+    demand_approval()
+    asked = manage("open", *ASKED, "--format", "json")
+    assert asked.code == 0, asked.err
+    number = str(asked.document["id"])
+    api.review_session(int(number), reviewer=reviewer(), verdict="approve")
+    for words in (
+        ("list",),
+        ("show", number),
+        ("extend", number, "--for", "5m"),
+        ("report", number),
+        ("end", number),
+    ):
+        result = manage(*words)
+        assert result.code == 0, result.err
+    assert (newest().state, newest().extensions) == (SessionState.ENDED, 1)
+    second = manage("open", *ASKED, "--format", "json").document["id"]
+    assert manage("revoke", str(second), "--reason", "no more").code == 0
+    assert newest().state is SessionState.REVOKED
+
+
 # Sessions that are over before the command is ---------------------------------------------------
 
 
@@ -257,6 +344,117 @@ def test_a_run_that_is_killed_leaves_an_abandoned_session_and_no_row(
     assert newest().state is SessionState.ACTIVE
     assert pgtrigger("session", "end", str(session.id)).code == 0
     assert newest().state is SessionState.ENDED
+
+
+WAITING = """\
+print('written', flush=True)
+from demo_site.past.models import Receipt
+Receipt.objects.update(number='new')
+"""
+
+
+@contextlib.contextmanager
+def waiting(guarded: BaseDatabaseWrapper) -> Iterator[subprocess.Popen[str]]:
+    """Yield a run whose statement, which commits by itself, waits for a row locked here."""
+    with transaction.atomic():
+        run("SELECT FROM past_receipt FOR UPDATE")
+        process = started(site_at_guarded(), "shell", "-c", WAITING)
+        try:
+            wait_until(lambda: _blocked(guarded) == 1)
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def wait_until(happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _blocked(guarded: BaseDatabaseWrapper) -> int:
+    with guarded.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks"
+            " WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+        )
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_statement_the_session_and_the_process(
+    number: signal.Signals, guarded: BaseDatabaseWrapper
+) -> None:
+    receipts("A1")
+    with waiting(guarded) as process:
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+        assert _blocked(guarded) == 0
+    session = newest()
+    assert (process.returncode, numbers()) == (-number, ["A1"])
+    assert (session.state, session.end_cause) == (SessionState.ENDED, "Terminated was raised")
+    assert err.splitlines()[1:] == [f"Session {session.id} is ended: 0 rows on record, clean."]
+
+
+def test_a_statement_of_a_process_that_is_gone_is_given_up(guarded: BaseDatabaseWrapper) -> None:
+    receipts("A1")
+    with waiting(guarded) as process:
+        process.kill()
+        process.communicate(timeout=30)
+        wait_until(lambda: _blocked(guarded) == 0)
+    assert numbers() == ["A1"]
+
+
+@pytest.mark.parametrize(
+    ("number", "cause"),
+    [(signal.SIGTERM, "Terminated"), (signal.SIGINT, "KeyboardInterrupt")],
+)
+def test_an_interrupted_transaction_is_rolled_back_and_the_end_is_told(
+    number: signal.Signals, cause: str
+) -> None:
+    receipts("A1")
+    process = started(site_at_guarded(), "shell", "-c", HOLDING)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    session = newest()
+    assert (process.returncode, numbers()) == (-number, ["A1"])
+    assert (session.state, session.end_cause) == (SessionState.ENDED, f"{cause} was raised")
+    assert f"\nSession {session.id} is ended: 0 rows on record, clean.\n" in err
+
+
+def test_a_command_that_copes_with_the_signal_has_its_own_code() -> None:
+    receipts("A1")
+    code = (
+        "import os, signal, time\n"
+        "try:\n"
+        "    print('written', flush=True); time.sleep(60)\n"
+        "except KeyboardInterrupt:\n"
+        "    raise SystemExit(3)\n"
+    )
+    process = started(site_at_guarded(), "shell", "-c", code)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, newest().state) == (3, SessionState.ENDED), err
+
+
+def test_handlers_and_settings_are_as_before(pgtrigger: Run, guarded: BaseDatabaseWrapper) -> None:
+    receipts("A1")
+    inside = (
+        "import signal; from django.db import connection as c; k = c.cursor();"
+        "k.execute('SHOW client_connection_check_interval'); print(k.fetchone()[0]);"
+        "print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)"
+    )
+    before = signal.getsignal(signal.SIGTERM), signal.set_wakeup_fd(-1)
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert run_in_session(pgtrigger, "shell", "-c", inside).code == 0
+    assert out.getvalue().split() == ["1s", "False"]
+    assert (signal.getsignal(signal.SIGTERM), signal.set_wakeup_fd(-1)) == before
+    with guarded.cursor() as cursor:
+        cursor.execute("SHOW client_connection_check_interval")
+        assert cursor.fetchone() == ("0",)
 
 
 def _in_session(guarded: BaseDatabaseWrapper) -> int:

@@ -387,6 +387,38 @@ def test_what_would_be_done_otherwise_is_refused(changes: dict[str, Any], senten
     assert refused(dataclasses.replace(RICH, **changes)) == sentence + again
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "heeding"),
+    [
+        ("selectors", ["shop.Order:no_del"], {"install", "uninstall", "enable", "disable"}),
+        ("named", ["shop_order:x"], {"prune"}),
+        ("path", ["tenant"], {"install", "uninstall", "enable", "disable", "prune"}),
+        ("glob", "*", {"install", "uninstall", "enable", "disable", "prune"}),
+        ("mode", "ALWAYS", {"enable"}),
+        ("lasts", "PT5M", {"disable"}),
+        ("expired", True, {"enable"}),
+        ("functions", True, {"prune"}),
+    ],
+)
+@pytest.mark.parametrize("verb", Verb)
+def test_what_a_verb_takes_no_account_of_is_no_part_of_its_file(
+    key: str, value: Any, heeding: set[str], verb: Verb
+) -> None:
+    plan = dataclasses.replace(RICH, request=dataclasses.replace(RICH.request, verb=verb))
+    document = written(plan)
+    edit(document, ("request", key), value)
+    file = files.read(signed(document))
+    fresh = dataclasses.replace(plan, request=file.request)
+    answer = files.refusal(file, fresh, verb=verb, now=NOW)
+    if verb.value in heeding:
+        assert answer is None
+    else:
+        assert answer is not None
+        assert answer.startswith(
+            f"The plan file asks for {key}, of which {verb.value} takes no account. Make a new"
+        )
+
+
 def test_a_path_that_differs_is_another_statement() -> None:
     moved = dataclasses.replace(STEPS[2], path=("public", "tenant"))
     assert "1 of 3 differ" in str(refused(a_plan(*STEPS[:2], moved, hazards=RICH.hazards)))

@@ -248,6 +248,64 @@ DAMAGES = {
         "DELETE FROM trigger_ops_guard",
         {"public.the guard's policies": "the guard is on"},
     ),
+    "guard of the evidence dropped": (
+        "DROP TRIGGER trigger_ops_evidence_guard ON trigger_ops_change",
+        {"public.trigger_ops_change:trigger_ops_evidence_guard": "is missing"},
+    ),
+    "guard of the ledger switched off": (
+        "ALTER TABLE trigger_ops_ledgerentry DISABLE TRIGGER trigger_ops_ledger_guard",
+        {"public.trigger_ops_ledgerentry:trigger_ops_ledger_guard": "is not ENABLE ALWAYS"},
+    ),
+    "own triggers enabled as a restore does": (
+        "ALTER TABLE trigger_ops_review ENABLE TRIGGER ALL",
+        {
+            "public.trigger_ops_review:trigger_ops_evidence_guard": "is not ENABLE ALWAYS",
+            "public.trigger_ops_review:trigger_ops_review_outcome": "is not ENABLE ALWAYS",
+            "public.trigger_ops_review:trigger_ops_review_rules": "is not ENABLE ALWAYS",
+        },
+    ),
+    "check at COMMIT dropped": (
+        "DROP TRIGGER trigger_ops_commit_check ON trigger_ops_sessiontransaction",
+        {"public.trigger_ops_sessiontransaction:trigger_ops_commit_check": "is missing"},
+    ),
+    "check at COMMIT not deferred": (
+        (
+            "DROP TRIGGER trigger_ops_commit_check ON trigger_ops_sessiontransaction; "
+            "CREATE CONSTRAINT TRIGGER trigger_ops_commit_check AFTER INSERT ON "
+            "trigger_ops_sessiontransaction FOR EACH ROW EXECUTE FUNCTION trigger_ops_commit_check()"
+        ),
+        {
+            "public.trigger_ops_sessiontransaction:trigger_ops_commit_check": (
+                "is not what the migration makes it"
+            )
+        },
+    ),
+    "state machine that sees no UPDATE": (
+        (
+            "CREATE OR REPLACE TRIGGER trigger_ops_state_machine BEFORE INSERT ON "
+            "trigger_ops_session FOR EACH ROW EXECUTE FUNCTION trigger_ops_state_machine()"
+        ),
+        {
+            "public.trigger_ops_session:trigger_ops_state_machine": (
+                "is not what the migration makes it"
+            )
+        },
+    ),
+    "everybody may forge evidence": (
+        "GRANT INSERT ON trigger_ops_change TO PUBLIC",
+        {"public.the guard's rights": "functions alone write our tables"},
+    ),
+    "limits raised": (
+        "UPDATE trigger_ops_guard SET longest = '10 years'",
+        {"public.the guard's policies": "the settings say so"},
+    ),
+    "a URI of its own": (
+        (
+            "UPDATE trigger_ops_guard SET uris = uris || "
+            '\'{{"pgtrigger_append_only_53885": "past.Receipt:harmless", "other": "a.B:c"}}\''
+        ),
+        {"public.the guard's policies": "a session is asked for by URI"},
+    ),
     "a policy slipped in": (
         (
             "INSERT INTO trigger_ops_policy (trigger, uri, mode) "
@@ -270,10 +328,12 @@ def test_each_damage_is_repaired_and_nothing_else(damage: str) -> None:
     acts.carry_out(plan, *Hazard)
     acts.assert_same(state(), before)
     assert rows() == policies
+    assert work() == {}
 
 
 @pytest.mark.parametrize(
-    "damage", [one for one in DAMAGES if "row taken" not in one and "policy" not in one]
+    "damage",
+    [one for one in DAMAGES if DAMAGES[one][0].split()[0] not in ("DELETE", "INSERT", "UPDATE")],
 )
 def test_what_undoes_a_repair_brings_the_damage_back(damage: str) -> None:
     put_on()
@@ -493,7 +553,7 @@ def test_a_removal_is_refused_while_a_session_is_active() -> None:
     )
     ((number,),) = run("SELECT trigger_ops_open(%s::jsonb)", asked)
     with pytest.raises(Refused, match=f"Session {number} of os:ann@web1 is active"):
-        acts.make(REMOVE)
+        api.apply(acts.make(REMOVE), actor=acts.ME)
     run("SELECT trigger_ops_close(%s, 'ended', 'os:ann@web1', '')", number)
     acts.carry_out(acts.make(REMOVE))
 

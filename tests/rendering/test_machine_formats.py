@@ -1,4 +1,4 @@
-"""JUnit, GitHub and Prometheus, with names that try to break out of each."""
+"""JUnit and GitHub, with names that try to break out of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from tests.rendering.examples import a_database, a_finding, a_report, a_trigger
 from trigger_ops.drift import Report
 from trigger_ops.rendering.github import as_github
 from trigger_ops.rendering.junit import as_junit
-from trigger_ops.rendering.prometheus import as_prometheus
 from trigger_ops.states import Level, Status, Verdict
 
 DOWN = a_database(alias="down", status="unreachable", reason='"down" could not be read: refused')
@@ -125,31 +124,3 @@ def test_no_name_reaches_a_terminal_with_its_escape_sequences(
     text = rendered(a_report(a_finding(uri=hostile, message=hostile, fix=hostile)))
     assert text.replace("\n", "").isprintable()
     assert text.count(r"a\x1b[2J\x07") >= 3
-
-
-def test_prometheus_has_each_metric_once_with_its_type() -> None:
-    text = as_prometheus(a_report(a_finding(), a_finding(), databases=(CLEAN, DOWN)))
-    lines = text.splitlines()
-    names = re.findall(r"^# TYPE (\S+) gauge$", text, re.M)
-    assert names == [
-        "trigger_ops_triggers",
-        "trigger_ops_findings",
-        "trigger_ops_check_complete",
-        "trigger_ops_check_duration_seconds",
-        "trigger_ops_last_check_timestamp_seconds",
-    ]
-    assert [name for name in names if f"# HELP {name} " not in text] == []
-    for line in (
-        'trigger_ops_triggers{database="clean",status="INSTALLED"} 1',
-        'trigger_ops_triggers{database="clean",status="TAMPERED"} 0',
-        'trigger_ops_findings{database="default",id="trigger_ops.C001",level="CRITICAL"} 2',
-        "trigger_ops_check_complete 0",
-        "trigger_ops_check_duration_seconds 1.500",
-        "trigger_ops_last_check_timestamp_seconds 1767323046.500",
-    ):
-        assert lines.count(line) == 1
-
-
-def test_prometheus_labels_are_escaped() -> None:
-    text = as_prometheus(a_report(databases=(a_database(alias='a"b\\c\nd'),)))
-    assert r'trigger_ops_triggers{database="a\"b\\c\nd",status="INSTALLED"} 0' in text.splitlines()

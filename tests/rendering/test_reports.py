@@ -102,9 +102,12 @@ def test_findings_come_worst_first_each_with_its_fix() -> None:
             "The body was changed."
         ),
         "  fix: manage.py pgtrigger install shop.Order:no_del",
+        "  see: docs/findings/C001.md",
         "CRITICAL trigger_ops.C002 (default): Shared.",
         "  fix: x",
+        "  see: docs/findings/C002.md",
         "WARNING trigger_ops.W001 shop.Order:no_del (default public.shop_order): Older.",
+        "  see: docs/findings/W001.md",
     ]
 
 

@@ -69,6 +69,25 @@ def test_inside_one_it_is_another_that_is_closed_again(
     assert written("SELECT count(*) FROM past_receipt") == [(1,)]
 
 
+@pytest.mark.parametrize("connected", [False, True])
+def test_without_autocommit_it_is_another_that_commits(
+    guarded: BaseDatabaseWrapper, written: Written, connected: bool
+) -> None:
+    with default_at(AUTOCOMMIT=False) as own:
+        if connected:
+            own.ensure_connection()
+        with beside("default") as other:
+            assert other is not own
+            ask(other, "INSERT INTO past_receipt (number) VALUES ('stays') RETURNING id")
+        assert written("SELECT number FROM past_receipt") == [("stays",)]
+        with session() as running:
+            Receipt.objects.update(number="corrected")
+            own.commit()
+        own.rollback()
+    assert written("SELECT number FROM past_receipt") == [("corrected",)]
+    assert written.state(running.id) == "ended"
+
+
 @pytest.mark.parametrize("apart", [False, True])
 def test_an_error_takes_back_what_was_written(
     guarded: BaseDatabaseWrapper, written: Written, apart: bool

@@ -280,3 +280,25 @@ def test_many_sessions_are_reported_on_with_as_many_queries_as_one(
             assert len(api.session_reports(some)) == len(some)
         counts.append(len(captured.captured_queries))
     assert counts[0] == counts[1]
+
+
+# Rows of statements -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("act", "rows"),
+    [
+        (lambda: Receipt.objects.filter(number="A1").update(number="B1"), [1]),
+        (lambda: Receipt.objects.filter(number="none").update(number="B1"), [0]),
+        (lambda: Receipt.objects.count(), [None]),
+        (in_a_transaction(renumber, renumber), [1, 0]),
+    ],
+)
+def test_a_statement_of_its_own_transaction_has_the_rows_of_that(
+    act: Callable[[], object], rows: list[int | None]
+) -> None:
+    Receipt.objects.create(number="A1")
+    with api.session(RECEIPT, reason=REASON) as running:
+        act()
+    account = api.show_session(running.id)
+    assert [one.rows for one in account.statements] == rows

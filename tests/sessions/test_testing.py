@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import io
+
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection
 from django.db.transaction import atomic
 from django.test import TestCase
@@ -37,6 +40,29 @@ class InATestCase(TestCase):
         with pytest.raises(DatabaseError) as caught, atomic():
             Receipt.objects.update(number="late")
         assert api.is_trigger_error(caught.value)
+
+
+class ACommandInATestCase(TestCase):
+    """Each test needs what the one before it could have broken: the connection of the class."""
+
+    def correct(self, *words: str) -> str:
+        guard()
+        err = io.StringIO()
+        Receipt.objects.create(number="wrong")
+        asked = ("pgtrigger", "session", "run", RECEIPT, "--reason", REASON, "--")
+        with sessions_in_tests():
+            call_command(*asked, *words, stdout=io.StringIO(), stderr=err)
+        return err.getvalue()
+
+    def test_a_session_is_run_on_the_connection_of_the_test(self) -> None:
+        assert " is ended: " in self.correct("correct_receipt", "wrong", "right")
+        assert Receipt.objects.get().number == "right"
+
+    def test_a_command_that_fails_leaves_the_test_its_transaction(self) -> None:
+        with pytest.raises(CommandError) as caught:
+            self.correct("correct_receipt", "none", "right")
+        assert caught.value.returncode == 1
+        assert Receipt.objects.get().number == "wrong"
 
 
 @pytest.mark.usefixtures("sessions_within_tests")

@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from tests.damage import pgid
 from tests.database.acts import do, one, open_session, policy
+from trigger_ops.ledger.evidence import read_changes
 from trigger_ops.ledger.guard import read_unattributed
 from trigger_ops.sessions.refusals import refusal_code, state_of
 
@@ -133,6 +134,9 @@ class World:
             for table in ("change", "decision")
             for kind in kinds
         )
+        sessions = [number for (number,) in do(self.own, "SELECT id FROM trigger_ops_session")]
+        shown = [row for each in sessions for row in read_changes("default", "public", each)]
+        assert [row.number > 0 for row in shown] == [True] * session
         told = read_unattributed("default", "public")
         assert sum(each.rows for each in told) == unattributed
         assert sum(len(each.triggers) for each in told) == decisions

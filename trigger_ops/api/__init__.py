@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from trigger_ops.api.allowing import (
+    allow,
+    allowances,
+    expire_allowance,
+    open_findings,
+    prune_drift,
+)
 from trigger_ops.api.changing import (
     apply,
     apply_file,
@@ -9,6 +16,7 @@ from trigger_ops.api.changing import (
     read_log,
     restore_leases,
 )
+from trigger_ops.api.checking import check, last_run
 from trigger_ops.api.guarding import (
     acknowledge,
     ddl_script,
@@ -19,13 +27,14 @@ from trigger_ops.api.guarding import (
     unattributed,
 )
 from trigger_ops.api.inspecting import (
-    check,
     inspect,
     postgres_aliases,
     remember,
     remember_database,
     survey,
 )
+from trigger_ops.api.measuring import measure, measure_recorded
+from trigger_ops.api.notifying import deliver, ping_heartbeat, send_test
 from trigger_ops.api.reviewing import (
     end_session,
     extend_session,
@@ -44,20 +53,30 @@ from trigger_ops.api.sessions import RunningSession, is_trigger_error, refusal_c
 __all__ = [
     "RunningSession",
     "acknowledge",
+    "allow",
+    "allowances",
     "apply",
     "apply_file",
     "check",
     "ddl_script",
+    "deliver",
     "end_session",
+    "expire_allowance",
     "extend_session",
     "find_session",
     "guard_status",
     "inspect",
     "is_trigger_error",
+    "last_run",
     "list_sessions",
+    "measure",
+    "measure_recorded",
+    "open_findings",
     "open_session",
+    "ping_heartbeat",
     "plan",
     "postgres_aliases",
+    "prune_drift",
     "read_log",
     "refusal_code",
     "refuse_ordinary_role",
@@ -67,6 +86,7 @@ __all__ = [
     "restore_leases",
     "review_session",
     "revoke_session",
+    "send_test",
     "session",
     "session_report",
     "session_reports",

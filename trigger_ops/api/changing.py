@@ -57,12 +57,10 @@ def plan(request: Request, *, asked: bool = False) -> Plan:
     Raises:
         UnknownSelector, UnknownDatabase, UnknownSchema: naming the nearest match.
         Busy: when a database cannot be read.
-        Refused: for a lease or a guard where our tables are missing; for the removal of a guard
-            that a session needs.
+        Refused: for a lease or a guard where our tables are missing.
     """
     with collector_paused():
         databases, guards = _with_guards(request, _inspected(request, request.databases))
-        refuse_while_in_use(request)
         leases = {one.alias: _leases(one, request) for one in databases}
         return make_plan(
             request,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 from trigger_ops import conf
 from trigger_ops.exceptions import DatabaseUnreadable, Refused
 from trigger_ops.guard.reading import is_denied, read_state, with_guard
+from trigger_ops.guard.wanting import wanted_guard
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.inspection.guarding import live_witnesses
 from trigger_ops.inspection.ignoring import difference
@@ -15,12 +14,7 @@ from trigger_ops.ledger.sessions import read_sessions
 from trigger_ops.planner import Request
 from trigger_ops.planner.making import GUARDING
 from trigger_ops.planner.situation import GuardTerms
-from trigger_ops.records import GuardState
-from trigger_ops.registry import registered_triggers
-from trigger_ops.registry.selectors import matches
-from trigger_ops.states import Policy, SessionState, Verb
-
-_NEVER = dt.datetime.fromtimestamp(0, dt.UTC)
+from trigger_ops.states import SessionState, Verb
 
 
 def guard_terms(
@@ -55,7 +49,7 @@ def _for_guarding(database: InspectedDatabase) -> tuple[InspectedDatabase, Guard
             f'The guard needs the tables of trigger_ops, which are missing on "{alias}": run '
             f"manage.py migrate trigger_ops --database {alias}."
         )
-    wanted = _wanted(alias, home)
+    wanted = wanted_guard(alias, home)
     try:
         present = read_guard(alias, home)
     except DatabaseUnreadable as error:
@@ -73,20 +67,6 @@ def _has_traces(database: InspectedDatabase) -> bool:
     around = database.snapshot.surroundings if database.snapshot else None
     functions = around.ignore_functions if around else ()
     return any(map(difference, functions)) or bool(live_witnesses(database))
-
-
-def _wanted(alias: str, home: str) -> GuardState:
-    policy, declared = conf.default_policy(), conf.declared_policies()
-    approvals = conf.number("APPROVALS")
-    policies: dict[str, tuple[str, Policy, int]] = {}
-    for trigger in registered_triggers():
-        chosen = [mode for selector, mode in declared.items() if matches(trigger, selector)]
-        if chosen and chosen[-1] is not policy and trigger.pgid and trigger.allowed_on(alias):
-            needed = approvals if chosen[-1] is Policy.FOUR_EYES else 0
-            policies[trigger.pgid] = (trigger.uri, chosen[-1], needed)
-    return GuardState(
-        home=home, policy=policy, policies=policies, ddl=False, since=_NEVER, approvals=approvals
-    )
 
 
 def refuse_while_in_use(request: Request) -> None:

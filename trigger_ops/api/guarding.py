@@ -15,6 +15,7 @@ from trigger_ops.api.inspecting import NOWHERE_ELSE, inspect_all, known
 from trigger_ops.catalog.reading import sqlstate
 from trigger_ops.catalog.snapshot import Extent
 from trigger_ops.catalog.transactions import first_line
+from trigger_ops.drift.guarding import policy_differences
 from trigger_ops.exceptions import DatabaseUnreadable, Refused, TriggerOpsError
 from trigger_ops.guard import ddl
 from trigger_ops.guard.keeping import find_gates
@@ -23,6 +24,7 @@ from trigger_ops.guard.reading import read_guarding, with_guard
 from trigger_ops.guard.report import Gate, GuardedTable, GuardedTrigger, GuardReport
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
 from trigger_ops.inspection.guarding import gate_faults, gated_schemas, witness_faults
+from trigger_ops.inspection.own_objects import NAMED_AT_MOST
 from trigger_ops.ledger.guard import guard_home, read_guard, read_unattributed
 from trigger_ops.ledger.tables import write
 from trigger_ops.planner import Request
@@ -96,6 +98,8 @@ def guard_status(using: str) -> GuardReport:
         profile=_profile(using, home, ignorable, role=role),
         tables=tuple(_tables(database, guard.state, ignorable)),
         gates=tuple(_gates(database, guard.state)),
+        differences=tuple(policy_differences(guard.state, guard.wanted)),
+        writers=tuple(_writers(database)),
         ddl_fault=guard.ddl_fault,
         unattributed=guard.unattributed,
         more=guard.more,
@@ -148,10 +152,23 @@ def _guarded(one: InspectedTrigger, state: GuardState) -> GuardedTrigger:
 def _gates(database: InspectedDatabase, state: GuardState) -> Iterator[Gate]:
     faults = list(gate_faults(database, state))
     for one in faults:
-        yield Gate(schema=one.schema, name=one.name, fault=one.what)
+        yield Gate(schema=one.schema, name=one.label, fault=one.what, kind=one.kind)
     bad = {one.schema for one in faults if one.name == IGNORE_FUNCTION}
     for schema in sorted(gated_schemas(database) - bad):
         yield Gate(schema=schema, name=IGNORE_FUNCTION)
+
+
+def _writers(database: InspectedDatabase) -> Iterator[str]:
+    """Say who else was granted rights to write our tables, on purpose or not."""
+    catalog = database.guarded
+    held: defaultdict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)
+    for one in catalog.grants if catalog is not None else ():
+        if not one.asked:
+            held[one.role, one.rights].append(one.name)
+    for (role, rights), names in sorted(held.items()):
+        rest = len(names) - NAMED_AT_MOST
+        more = f" and {rest} more" if rest > 0 else ""
+        yield f'role "{role}" may {", ".join(rights)} on {", ".join(names[:NAMED_AT_MOST])}{more}'
 
 
 # What went past it --------------------------------------------------------------------------------

@@ -1,12 +1,10 @@
-"""Inspects, surveys and checks triggers."""
+"""Inspects and surveys triggers."""
 
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import functools
 import logging
-import uuid
 from collections.abc import Collection, Mapping, Sequence
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections
@@ -14,9 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connectio
 from trigger_ops import conf, ledger
 from trigger_ops.catalog.reading import read_schemas
 from trigger_ops.catalog.snapshot import Extent
-from trigger_ops.drift import Listing, Report
-from trigger_ops.drift.finding import find
-from trigger_ops.drift.guarding import Guarding
+from trigger_ops.drift import Listing
 from trigger_ops.exceptions import (
     DatabaseUnreadable,
     TriggerOpsError,
@@ -24,17 +20,12 @@ from trigger_ops.exceptions import (
     UnknownSchema,
     nearest,
 )
-from trigger_ops.guard.reading import read_guarding, with_guard
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger, Scope
 from trigger_ops.inspection.joining import Question, inspect_database
-from trigger_ops.leases import Announcement, Lease
-from trigger_ops.ledger import tables as own_tables
-from trigger_ops.ledger.announcements import read_announcement
-from trigger_ops.ledger.leases import read_leases
 from trigger_ops.registry import RegisteredTrigger, project_tables, registered_triggers
 from trigger_ops.registry.history import load_migrations
 from trigger_ops.registry.selectors import matches, select
-from trigger_ops.states import Enabled, Facet, Level, Status
+from trigger_ops.states import Enabled, Facet, Status
 
 LOGGER = logging.getLogger("trigger_ops")
 
@@ -86,86 +77,6 @@ def survey(
         asked=asked,
         ignoring=frozenset(ignoring),
     )
-
-
-def check(
-    *selectors: str,
-    databases: Sequence[str] | None = None,
-    scope: Scope = NOWHERE_ELSE,
-    fail_level: Level = Level.WARNING,
-    record: bool = False,
-) -> Report:
-    """Check databases for drift and for ways round the triggers; all PostgreSQL ones by default.
-
-    Reads only, unless ``record`` asks to remember the canonical conditions that were minted.
-
-    Raises:
-        UnknownSelector, UnknownDatabase, UnknownSchema: naming the nearest match.
-    """
-    started = dt.datetime.now(dt.UTC)
-    aliases = [known(alias) for alias in databases or postgres_aliases()]
-    inspected = inspect_all(selectors, aliases, scope, surroundings=Extent.ALL)
-    leases, announcements = _business(inspected)
-    inspected, guards = _guarded(inspected)
-    findings = find(inspected, leases, announcements, guards)
-    if record:
-        remember()
-    return Report(
-        run_id=uuid.uuid4(),
-        started=started,
-        finished=dt.datetime.now(dt.UTC),
-        databases=tuple(inspected),
-        findings=findings,
-        fail_level=fail_level,
-    )
-
-
-def _business(
-    databases: Sequence[InspectedDatabase],
-) -> tuple[list[Lease], list[Announcement]]:
-    """Return the open leases of databases, and the runs at work there.
-
-    None where our tables are missing, or may not be read: then no disable is excused.
-    """
-    leases: list[Lease] = []
-    announcements: list[Announcement] = []
-    for database in databases:
-        if database.snapshot is None:
-            continue
-        try:
-            home = own_tables.home(database.alias)
-            if home is None:
-                continue
-            leases += read_leases(database.alias, home)
-            run = read_announcement(database.alias, home)
-        except (DatabaseUnreadable, DatabaseError) as error:
-            LOGGER.warning("trigger_ops: leases of %s were not read: %s", database.alias, error)
-            continue
-        announcements += [run] if run is not None else []
-    return leases, announcements
-
-
-def _guarded(
-    databases: Sequence[InspectedDatabase],
-) -> tuple[list[InspectedDatabase], list[Guarding]]:
-    """Return the databases with what their guards have there, and the guards that are on.
-
-    A guard that cannot be read counts as none: that is logged.
-    """
-    read: list[InspectedDatabase] = []
-    guards: list[Guarding] = []
-    for database in databases:
-        read.append(database)
-        if database.snapshot is None:
-            continue
-        try:
-            guard = read_guarding(database.alias)
-            if guard is not None:
-                read[-1] = with_guard(database, guard.state)
-                guards.append(guard)
-        except (DatabaseUnreadable, DatabaseError) as error:
-            LOGGER.warning("trigger_ops: the guard of %s was not read: %s", database.alias, error)
-    return read, guards
 
 
 def keep(conditions: Mapping[str, str]) -> None:

@@ -16,6 +16,7 @@ from trigger_ops.ledger.sessions import read_sessions
 from trigger_ops.ledger.tables import reading
 from trigger_ops.records import Actor, SessionRecord
 from trigger_ops.sessions import ending, reviewing
+from trigger_ops.sessions.actors import person
 from trigger_ops.sessions.current import outside_all
 from trigger_ops.sessions.ending import Revocation
 from trigger_ops.sessions.opening import open_session as open_row
@@ -81,7 +82,13 @@ def review_session(
         SessionRefused: for one's own request, a second vote, and what is not pending any more.
     """
     alias, home = _place(using)
-    find_session(session, using=alias)
+    found = find_session(session, using=alias)
+    # The database judges; but some encodings of it know no letters beyond ASCII.
+    own = person(reviewer.name) == person(found.opened_by)
+    if own and found.state is SessionState.PENDING:
+        raise SessionRefused(
+            f"Session {session} cannot be reviewed: nobody reviews their own request."
+        )
     reviewing.review(alias, home, session, reviewer=reviewer, verdict=verdict, remark=remark)
     return find_session(session, using=alias)
 

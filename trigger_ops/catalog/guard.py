@@ -41,15 +41,32 @@ class OwnFunction:
 class OwnTable:
     """One table of ours. ``readers`` are those of the asked roles that may SELECT.
 
-    ``is_public`` and ``may_create`` are about its schema.
+    ``writers`` are those that may write it without owning it. ``is_public`` and ``may_create`` are
+    about its schema.
     """
 
+    oid: int
     name: str
     may_alter: bool
     owner: str
     is_public: bool
     may_create: bool
     readers: tuple[str, ...]
+    writers: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class OwnGrant:
+    """Rights to write a table of ours, or the sequence of one, that a role was granted.
+
+    ``role`` "" is everybody. ``asked`` tells that they reach one of the asked roles.
+    """
+
+    name: str
+    is_sequence: bool
+    role: str
+    rights: tuple[str, ...]
+    asked: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +99,7 @@ class GuardCatalog:
     own_tables: tuple[OwnTable, ...]
     tables: tuple[WatchedTable, ...]
     roles: tuple[str, ...] = ()
+    grants: tuple[OwnGrant, ...] = ()
 
 
 def read_guard_catalog(
@@ -113,6 +131,7 @@ def read_guard_catalog(
         cursor.execute(queries["pin_settings"], parameters)
         functions = _rows(cursor, queries["own_functions"], parameters)
         own_tables = _rows(cursor, queries["own_tables"], parameters)
+        grants = _rows(cursor, queries["own_grants"], parameters)
         watched = _rows(cursor, queries["watched"], parameters)
         known = _rows(cursor, queries["known_roles"], parameters) if roles else []
     return GuardCatalog(
@@ -128,10 +147,12 @@ def read_guard_catalog(
             for one in functions
         ),
         own_tables=tuple(
-            OwnTable(**{**one, "readers": tuple(one["readers"])}) for one in own_tables
+            OwnTable(**{**one, "readers": tuple(one["readers"]), "writers": tuple(one["writers"])})
+            for one in own_tables
         ),
         tables=tuple(WatchedTable(**{**one, "columns": tuple(one["columns"])}) for one in watched),
         roles=tuple(one["name"] for one in known),
+        grants=tuple(OwnGrant(**{**one, "rights": tuple(one["rights"])}) for one in grants),
     )
 
 

@@ -23,6 +23,9 @@
 | S024 | Error   | (always)    | ``POLICY`` or ``POLICIES`` declares a policy that does not exist |
 | S025 | Error   | (always)    | ``MASK`` is no regular expression |
 | S026 | Error   | (always)    | ``SESSION_DURATION`` is longer than ``SESSION_LONGEST`` |
+| S027 | Error   | (always)    | a destination of ``NOTIFY`` that nobody can be told by |
+| S028 | Error   | (always)    | ``HEARTBEAT_URL`` is no address that may be asked for |
+| S029 | Error   | (always)    | ``PRIVATE_HOSTS`` has what is no host name |
 
 The IDs are preceded by ``trigger_ops.``. Under ``Tags.database`` there are never Errors, because
 ``migrate`` stops at those. Drift itself comes under the tag ``trigger_ops`` with ``--deploy``,
@@ -51,6 +54,7 @@ def register() -> None:
     """
     checks.register(_late("project", "check_apps"))
     checks.register(_late("project", "check_settings"))
+    checks.register(_late("notifications", "check_notifications"))
     checks.register(_late("triggers", "check_triggers"), checks.Tags.models)
     checks.register(_late("databases", "check_before_migrating"), checks.Tags.database)
     checks.register(_late("databases", "check_drift"), TAG, deploy=True)

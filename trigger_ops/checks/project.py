@@ -59,7 +59,8 @@ def settings_messages(declared: object) -> Iterator[checks.CheckMessage]:
             message = f'TRIGGER_OPS has no key "{key}": {nearest(str(key), list(conf.DEFAULTS))}'
             yield _setting_error("S004", message, "Correct the key or take it out.")
         elif wanted := _wrong_type(key, value):
-            message = f'TRIGGER_OPS["{key}"] is {value!r}, not {wanted}.'
+            given = f"of type {type(value).__name__}" if key in conf.SECRET else repr(value)
+            message = f'TRIGGER_OPS["{key}"] is {given}, not {wanted}.'
             yield _setting_error("S005", message, f"The default is {conf.DEFAULTS[key]!r}.")
         else:
             yield from _value_messages(key, value)
@@ -129,10 +130,12 @@ def _wrong_type(key: str, value: object) -> str:
         return "" if fits else f"a whole number from {least} to {conf.LONGEST}"
     if isinstance(default, dict):
         return "" if isinstance(value, dict) else "a dict"
+    if key == "NOTIFY":
+        return "" if isinstance(value, list) else "a list of dicts"
     if isinstance(default, list):
         fits = isinstance(value, list) and all(isinstance(one, str) and one for one in value)
         return "" if fits else "a list of names"
-    may_be_empty = key == "MASK"
+    may_be_empty = key in ("MASK", "HEARTBEAT_URL", "METRICS_TOKEN")
     return "" if isinstance(value, str) and (value or may_be_empty) else "a text"
 
 

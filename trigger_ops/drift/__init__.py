@@ -8,6 +8,7 @@ import uuid
 from collections import Counter
 
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
+from trigger_ops.records import AllowanceRecord
 from trigger_ops.states import Enabled, ExitCode, Facet, Level, Status
 
 
@@ -16,7 +17,8 @@ class Finding:
     """One difference. ``uri`` is None for a finding about the database as a whole.
 
     ``schemas`` are all schemas that show the same thing, ``count`` how many places do, ``fix``
-    is the command or SQL statement that ends it.
+    is the command or SQL statement that ends it. ``digest`` is of what was observed, the same in
+    every schema; ``allowance`` is whoever answers for it as it is.
     """
 
     id: str
@@ -34,11 +36,13 @@ class Finding:
     schemas: tuple[str, ...] = ()
     count: int = 1
     first_seen: dt.datetime | None = None
+    digest: str = ""
+    allowance: AllowanceRecord | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """One database of a run. ``status`` is ok, unreachable or "not postgresql"."""
+    """One database of a run. ``status`` is ok, deploying, unreachable or "not postgresql"."""
 
     database: str
     schemas: int
@@ -100,7 +104,11 @@ class Listing:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """What ``check`` found: databases looked at, and findings worst first."""
+    """What ``check`` found: databases looked at, and findings worst first.
+
+    ``blind`` are (alias, ID) of what nothing could be said of; ``unrecorded`` says why a check
+    that should have been recorded was not.
+    """
 
     run_id: uuid.UUID
     started: dt.datetime
@@ -108,6 +116,8 @@ class Report:
     databases: tuple[InspectedDatabase, ...]
     findings: tuple[Finding, ...]
     fail_level: Level = Level.WARNING
+    blind: frozenset[tuple[str, str]] = frozenset()
+    unrecorded: str = ""
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -116,8 +126,8 @@ class Report:
 
     @property
     def complete(self) -> bool:
-        """False when anything could not be read or verified."""
-        return all(database.complete for database in self.databases)
+        """False when anything could not be read, verified or recorded as was asked."""
+        return not self.unrecorded and all(database.complete for database in self.databases)
 
     @property
     def summary(self) -> dict[str, int]:
@@ -127,11 +137,16 @@ class Report:
 
     @property
     def failing(self) -> tuple[Finding, ...]:
-        """The findings at or above the fail level; W004 is about completeness, not drift."""
+        """The findings at or above the fail level that nobody answers for.
+
+        W004 is about completeness, not drift.
+        """
         return tuple(
             one
             for one in self.findings
-            if one.level >= self.fail_level and one.id != "trigger_ops.W004"
+            if one.level >= self.fail_level
+            and one.allowance is None
+            and one.id != "trigger_ops.W004"
         )
 
     @property

@@ -14,14 +14,23 @@ from trigger_ops.catalog.snapshot import (
     Surroundings,
 )
 from trigger_ops.drift import Finding
+from trigger_ops.drift.digests import digest_of, without_schema
 from trigger_ops.drift.ids import KINDS
 from trigger_ops.drift.triggers import SHARED, quoted
 from trigger_ops.inspection import InspectedDatabase
-from trigger_ops.inspection.guarding import gated_schemas
+from trigger_ops.inspection.guarding import (
+    WITNESS,
+    gated_schemas,
+    live_witnesses,
+    watched_tables,
+)
 from trigger_ops.inspection.ignoring import called_schemas, difference
 from trigger_ops.inspection.orphans import foreign_triggers, looks_installed
+from trigger_ops.inspection.own_objects import gate_body
 from trigger_ops.leases import Announcement
 from trigger_ops.registry import IGNORE_FUNCTION
+from trigger_ops.registry.definition import identifiers
+from trigger_ops.sql.functions import PREFIX
 
 _OFF = {"session_replication_role": ("replica",)}
 _ON = ("on", "true", "yes", "1", "t", "tr", "tru", "y", "ye")
@@ -33,6 +42,8 @@ _COMMENTS = re.compile(
     r"(e'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(\$\w*\$).*?\2)|--[^\n]*|/\*.*?\*/",
     re.DOTALL,
 )
+_GATE = re.compile(rf'("(?:[^"]|"")*"|[\w$]+)\.{PREFIX}gate\b')
+_WITNESSES = (WITNESS, *(f"{WITNESS}_{one}" for one in ("insert", "update", "delete", "truncate")))
 _DOTS = re.compile(r"\s*\.\s*")
 _SETS = re.compile(
     r"\bset_config\b|\bexecute\b|\bupdate\s+(?:only\s+)?(?:pg_catalog\.)?pg_settings\b"
@@ -59,6 +70,7 @@ def about_database(
         facets=(),
         message=message,
         fix=fix,
+        digest=digest_of(without_schema(message, schema)),
     )
 
 
@@ -98,22 +110,26 @@ def _changed_ignore_functions(
     database: InspectedDatabase, functions: Iterable[IgnoreFunction], called: frozenset[str]
 ) -> Iterator[Finding]:
     proper = _proper(functions)
+    # Stock's own function would make the witnesses that are there speak of no session.
+    guarded = bool(left_witnesses(database))
     for schema in sorted(called):
         if schema not in proper:
             yield about_database(
                 database,
                 "C002",
                 f"Installed triggers call {schema}.{IGNORE_FUNCTION}(name), and it does not exist.",
-                _reinstall(database, schema),
+                guard_install(database) if guarded else _reinstall(database, schema),
                 schema=schema,
             )
         elif changed := difference(proper[schema]):
+            if is_gate := not difference(proper[schema], _gate_of(proper[schema])):
+                changed = "it is the gate of a guard that is off here"
             yield about_database(
                 database,
                 "C002",
                 f"The shared function {schema}.{IGNORE_FUNCTION} is not pgtrigger's: {changed}. "
                 "Every trigger asks it whether to stand aside.",
-                _reinstall(database, schema),
+                guard_install(database) if is_gate or guarded else _reinstall(database, schema),
                 schema=schema,
             )
 
@@ -132,6 +148,35 @@ def _uncalled_ignore_functions(
                 f"DROP FUNCTION {quoted(function.schema)}.{IGNORE_FUNCTION}({function.arguments});",
                 schema=function.schema,
             )
+
+
+def left_witnesses(database: InspectedDatabase) -> frozenset[tuple[int, str]]:
+    """Return table OID and name of each trigger that the guard has made, or would make anew."""
+    watched = watched_tables(database)
+    partitions = {
+        (clone.schema, clone.table)
+        for one in database.triggers
+        if one.installed is not None and one.installed.table_oid in watched
+        for clone in one.installed.clones
+    }
+    return frozenset(
+        (oid, name)
+        for (oid, name), live in live_witnesses(database).items()
+        if name in _WITNESSES and (oid in watched or (live.schema, live.table) in partitions)
+    )
+
+
+def guard_install(database: InspectedDatabase) -> str:
+    """Return the command that puts the guard of a database back, whatever is left of it."""
+    words = ["manage.py pgtrigger guard install"]
+    words += [] if database.alias == "default" else [f"-d {database.alias}"]
+    return " ".join(words)
+
+
+def _gate_of(function: IgnoreFunction) -> str:
+    """Return the body of the gate that a function may be, whichever schema our tables are in."""
+    called = _GATE.search(function.body)
+    return gate_body(identifiers(called[1], separator=".")[0]) if called else ""
 
 
 def _proper(functions: Iterable[IgnoreFunction]) -> dict[str, IgnoreFunction]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from trigger_ops.drift import Finding
 from trigger_ops.drift.databases import at_work, bypasses
+from trigger_ops.drift.digests import digest_of, without_schema
 from trigger_ops.drift.guarding import Guarding, about_guard, own_bodies, without_witnesses
 from trigger_ops.drift.ids import KINDS
 from trigger_ops.drift.strangers import strangers
@@ -94,7 +95,7 @@ def grouped(findings: Iterable[Finding]) -> list[Finding]:
     """Fold what differs in nothing but the schema into one finding that counts its places."""
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for finding in findings:
-        message = finding.message.replace(finding.schema or "\0", "")
+        message = without_schema(finding.message, finding.schema)
         # An orphan's URI names its table, and with it the schema.
         about = finding.table if finding.status is Status.PRUNE else finding.uri
         key = (finding.id, about, finding.trigger, finding.facets, finding.enabled, message)
@@ -104,4 +105,10 @@ def grouped(findings: Iterable[Finding]) -> list[Finding]:
 
 def _folded(group: Sequence[Finding]) -> Finding:
     schemas = tuple(sorted({schema for one in group for schema in one.schemas}))
-    return dataclasses.replace(group[0], schemas=schemas, count=len(group))
+    digests = sorted({one.digest for one in group})
+    return dataclasses.replace(
+        group[0],
+        schemas=schemas,
+        count=sum(one.count for one in group),
+        digest=digests[0] if len(digests) == 1 else digest_of(digests),
+    )

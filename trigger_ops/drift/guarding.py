@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from trigger_ops.drift import Finding
 from trigger_ops.drift.databases import about_database
+from trigger_ops.drift.digests import digest_of
+from trigger_ops.durations import spelled
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.inspection.guarding import WITNESS, gate_faults, witness_faults
-from trigger_ops.records import GuardState, Unattributed
+from trigger_ops.records import GuardState, Limits, Unattributed
 from trigger_ops.registry import IGNORE_FUNCTION
 from trigger_ops.sql.functions import expected_functions
+from trigger_ops.states import Policy
 
 _NAMED_AT_MOST = 3
 
@@ -22,7 +26,8 @@ class Guarding:
     """The guard of one database, which is on, and what nobody has acknowledged yet.
 
     ``ddl_fault`` says what is wrong with the event trigger of the DDL guard, where it should be
-    there; ``more`` tells that not all unattributed transactions were read.
+    there; ``more`` tells that not all unattributed transactions were read, ``unread`` that none
+    could be. ``wanted`` is the guard as the settings want it, None where that is not to be compared.
     """
 
     database: str
@@ -30,6 +35,8 @@ class Guarding:
     unattributed: tuple[Unattributed, ...] = ()
     more: bool = False
     ddl_fault: str = ""
+    unread: bool = False
+    wanted: GuardState | None = None
 
 
 def own_bodies(guard: Guarding | None) -> frozenset[str]:
@@ -42,7 +49,7 @@ def own_bodies(guard: Guarding | None) -> frozenset[str]:
     home = guard.state.home
     return frozenset(
         one.body
-        for file in ("guard", "sessions")
+        for file in ("guard", "sessions", "ledger")
         for one in expected_functions(file, home=home, schema="public")
     )
 
@@ -62,35 +69,82 @@ def about_guard(database: InspectedDatabase, guard: Guarding) -> Iterator[Findin
     """Yield what is wrong with a guard that is on, and what went past it."""
     fix = _command(database, "install")
     yield from _gates(database, guard, fix)
+    for message in policy_differences(guard.state, guard.wanted):
+        yield about_database(database, "C006", message, fix, schema=guard.state.home)
     if guard.state.ddl and guard.ddl_fault:
         message = f"The guard watches DDL, but its event trigger {guard.ddl_fault}."
         yield about_database(database, "C006", message, f"{fix} --ddl-guard")
     yield from _witnesses(database, guard, fix)
     if guard.unattributed:
-        yield about_database(
+        finding = about_database(
             database,
             "C007",
             told(guard.unattributed, more=guard.more),
             _command(database, "acknowledge --reason …"),
         )
+        # More of the same is no other finding: its count grows.
+        yield dataclasses.replace(
+            finding, count=len(guard.unattributed), digest=_kinds_of(guard.unattributed)
+        )
 
 
 def _gates(database: InspectedDatabase, guard: Guarding, fix: str) -> Iterator[Finding]:
-    """Yield one finding for each gate, and one for all of our functions behind them."""
+    """Yield one finding for each gate, and one for all of ours that is behind them."""
     behind: list[str] = []
     for fault in gate_faults(database, guard.state):
         if fault.name != IGNORE_FUNCTION:
-            behind.append(f"{fault.name} {fault.what}")
+            behind.append(f"{fault.label} {fault.what}")
             continue
         message = f"The guard is on, but {fault.schema}.{fault.name} {fault.what}."
         yield about_database(database, "C006", message, fix, schema=fault.schema)
     if behind:
         home = guard.state.home
         message = (
-            f"The guard is on, but not all of its functions in {home} are as they should be: "
+            f"The guard is on, but not all that it needs in {home} is as it should be: "
             f"{'; '.join(behind)}."
         )
         yield about_database(database, "C006", message, fix, schema=home)
+
+
+def policy_differences(present: GuardState, wanted: GuardState | None) -> Iterator[str]:
+    """Say in one sentence what policies and limits the database has that the settings do not."""
+    if wanted is None:
+        return
+    found = []
+    default = (wanted.policy, _approvals(wanted.policy, wanted.approvals))
+    if (present.policy, _approvals(present.policy, present.approvals)) != default:
+        found.append(f"by default {_policy(present)} and not {_policy(wanted)}")
+    for trigger in sorted(present.policies.keys() | wanted.policies.keys()):
+        here, there = present.policies.get(trigger), wanted.policies.get(trigger)
+        if (here or ())[1:] != (there or ())[1:]:
+            uri = (there or here or ("",))[0]
+            found.append(f"{uri} {_policy(present, here)} and not {_policy(wanted, there)}")
+    names = [field.name for field in dataclasses.fields(Limits)]
+    found += [
+        f"for sessions {name} {_limit(getattr(present.limits, name))} and not "
+        f"{_limit(getattr(wanted.limits, name))}"
+        for name in names
+        if getattr(present.limits, name) != getattr(wanted.limits, name)
+    ]
+    if found:
+        yield f"The guard's rows say other than the settings: {'; '.join(found)}."
+
+
+def _policy(guard: GuardState, own: tuple[str, Policy, int] | None = None) -> str:
+    _, policy, approvals = own or ("", guard.policy, guard.approvals)
+    needed = _approvals(policy, approvals)
+    return f"{policy.value} ({needed})" if needed else policy.value
+
+
+def _approvals(policy: Policy, approvals: int) -> int:
+    """Return how many approvals a policy takes."""
+    return max(1, approvals) if policy is Policy.FOUR_EYES else 0
+
+
+def _limit(value: dt.timedelta | int | None) -> str:
+    if isinstance(value, dt.timedelta):
+        return spelled(value)
+    return "without a limit" if value is None else f"{value:,}"
 
 
 def _witnesses(database: InspectedDatabase, guard: Guarding, fix: str) -> Iterator[Finding]:
@@ -105,6 +159,15 @@ def _witnesses(database: InspectedDatabase, guard: Guarding, fix: str) -> Iterat
         )
         finding = about_database(database, "W006", message, fix, schema=schema)
         yield dataclasses.replace(finding, table=table)
+
+
+def _kinds_of(transactions: Sequence[Unattributed]) -> str:
+    """Digest which tables were written past which triggers by which roles."""
+    return digest_of(
+        sorted({table for one in transactions for table in one.tables}),
+        sorted({trigger for one in transactions for trigger in one.triggers}),
+        sorted({one.role for one in transactions}),
+    )
 
 
 def told(transactions: Sequence[Unattributed], *, more: bool = False) -> str:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import defaultdict
 from collections.abc import Iterator
 
 from trigger_ops.catalog.snapshot import CatalogTrigger, Server, Snapshot, Surroundings
 from trigger_ops.drift import Finding
-from trigger_ops.drift.databases import about_database, body_bypasses
+from trigger_ops.drift.databases import (
+    about_database,
+    body_bypasses,
+    guard_install,
+    left_witnesses,
+)
 from trigger_ops.drift.triggers import command, drop_statement, make, quoted
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
 from trigger_ops.inspection.conditions import live_condition
 from trigger_ops.inspection.orphans import foreign_triggers, looks_installed
 from trigger_ops.inspection.places import misplaced
 from trigger_ops.registry.definition import DELETE, INSERT, ROW, TRUNCATE, UPDATE
+from trigger_ops.sql.functions import expected_functions
 from trigger_ops.states import Facet, Status
 
 Guarded = dict[int, list[tuple[InspectedTrigger, CatalogTrigger]]]
@@ -125,12 +132,15 @@ def _foreign_triggers(
         for _, live in pairs
         for clone in live.clones
     }
+    witnesses = left_witnesses(database)
     for live in snapshot.triggers:
         ours = (live.table, live.name) in database.registered or (
             live.table_oid in guarded and looks_installed(live)
         )
         acts_on = {(live.schema, live.table)} | {(one.schema, one.table) for one in live.clones}
-        meddles = live.oid not in known and body_bypasses(live.body)
+        is_witness = (live.table_oid, live.name) in witnesses
+        is_whole = is_witness and live.body in _witness_bodies(live.function_schema)
+        meddles = live.oid not in known and not is_whole and body_bypasses(live.body)
         if not meddles and (ours or not acts_on & tables):
             continue
         where = f"{live.schema}.{live.table}"
@@ -140,13 +150,20 @@ def _foreign_triggers(
                 f"The foreign trigger {live.name} on {where} sets what switches other triggers "
                 f"off: read its function {live.function_schema}.{live.function}."
             )
+        elif is_whole:
+            code = "I002"
+            message = (
+                f"The witness {live.name} on {where} is what is left of a guard that is off here: "
+                "its row, or the tables of trigger_ops, are gone."
+            )
         else:
             code = "I002"
             message = (
                 f"The trigger {live.name} on {where} is not pgtrigger's; triggers of one timing "
                 "fire in order of name."
             )
-        finding = about_database(database, code, message, drop_statement(live), schema=live.schema)
+        fix = guard_install(database) if is_witness else drop_statement(live)
+        finding = about_database(database, code, message, fix, schema=live.schema)
         yield dataclasses.replace(
             finding,
             table=live.table,
@@ -154,6 +171,11 @@ def _foreign_triggers(
             status=Status.FOREIGN,
             enabled=live.mode,
         )
+
+
+@functools.cache
+def _witness_bodies(home: str) -> frozenset[str]:
+    return frozenset(one.body for one in expected_functions("guard", home=home))
 
 
 def _sharers(

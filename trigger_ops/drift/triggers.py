@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from trigger_ops.catalog.snapshot import CatalogTrigger
 from trigger_ops.drift import Finding
+from trigger_ops.drift.digests import observed
 from trigger_ops.drift.ids import KINDS
 from trigger_ops.inspection import InspectedTrigger
 from trigger_ops.inspection.comparison import VOLATILE
@@ -55,6 +56,7 @@ def make(
         facets=tuple(facet for facet in Facet if facet in facets),
         message=message,
         fix=fix,
+        digest=observed(trigger, facets, message),
     )
 
 

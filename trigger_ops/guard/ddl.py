@@ -6,6 +6,8 @@ the database could drop a function from any other one, and the event trigger wit
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import uuid
 from collections.abc import Iterator, Sequence
@@ -16,6 +18,7 @@ from django.db.backends.postgresql.psycopg_any import sql
 
 from trigger_ops.exceptions import Refused
 from trigger_ops.inspection.ignoring import stock_ignore_body
+from trigger_ops.inspection.own_objects import expected_own_functions
 from trigger_ops.ledger.entries import (
     Author,
     Record,
@@ -24,10 +27,11 @@ from trigger_ops.ledger.entries import (
     write_finished,
     write_started,
 )
+from trigger_ops.ledger.guard import LEDGER, TABLES
 from trigger_ops.ledger.tables import named, read, write
 from trigger_ops.models import Guard
 from trigger_ops.sql import load
-from trigger_ops.sql.functions import expected_functions
+from trigger_ops.sql.functions import ExpectedFunction, expected_functions
 from trigger_ops.states import Verb
 
 SCHEMA = "trigger_ops_ddl_guard"
@@ -165,15 +169,33 @@ def _faults(alias: str, home: str) -> Iterator[str]:
 def _functions(home: str) -> dict[str, Any]:
     """Return the statements of the functions by name, in the order in which they are to be made."""
     gate = expected_functions("guard", home=home, schema="public")[-1].body
+    own = {f"{one.name}({one.types})": _digest(one) for one in expected_own_functions(home)}
+    tables = [model._meta.db_table for model in (*LEDGER, *TABLES)]
     return {
         name: sql.SQL(text).format(
             schema=sql.Identifier(SCHEMA),
             home_name=sql.Literal(home),
             gate=sql.Literal(gate),
             stock=sql.Literal(stock_ignore_body()),
+            functions=sql.Literal(json.dumps(own, sort_keys=True)),
+            tables=sql.Literal(json.dumps(tables)),
         )
         for name, text in load("ddl_guard").items()
     }
+
+
+def _digest(one: ExpectedFunction) -> str:
+    """Digest what a function does, as the function of that name in the database."""
+    parts = [
+        one.language,
+        str(one.security_definer).lower(),
+        one.volatility,
+        ";".join(one.settings),
+        one.body,
+    ]
+    # concat_ws leaves out what is null, as the settings of a function without any.
+    text = " ".join(part for part in parts if part or part == one.body)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _dropped_events() -> list[Any]:

@@ -13,9 +13,10 @@ from trigger_ops.drift.guarding import Guarding
 from trigger_ops.exceptions import DatabaseUnreadable
 from trigger_ops.guard import ddl
 from trigger_ops.guard.keeping import find_gates
+from trigger_ops.guard.wanting import wanted_guard
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.inspection.guarding import watched_tables
-from trigger_ops.ledger.guard import TABLES, guard_home, read_guard, read_unattributed
+from trigger_ops.ledger.guard import LEDGER, TABLES, guard_home, read_guard, read_unattributed
 from trigger_ops.records import GuardState
 
 LOGGER = logging.getLogger("trigger_ops")
@@ -52,6 +53,7 @@ def read_guarding(alias: str) -> Guarding | None:
         unattributed=tuple(past[:AT_MOST]),
         more=len(past) > AT_MOST,
         ddl_fault=ddl.fault(alias, home) if state.ddl else "",
+        wanted=wanted_guard(alias, home),
     )
 
 
@@ -88,7 +90,7 @@ def with_guard(database: InspectedDatabase, guard: GuardState) -> InspectedDatab
         database.alias,
         guard.home,
         tables=watched_tables(database),
-        own=[model._meta.db_table for model in TABLES],
+        own=[model._meta.db_table for model in (*LEDGER, *TABLES)],
         roles=conf.app_roles(),
     )
     return dataclasses.replace(database, guarded=found, mask=conf.mask())
@@ -105,4 +107,4 @@ def _by_its_functions(alias: str) -> Guarding | None:
         ddl=False,
         since=dt.datetime.fromtimestamp(0, dt.UTC),
     )
-    return Guarding(database=alias, state=state)
+    return Guarding(database=alias, state=state, unread=True)

@@ -41,14 +41,16 @@ class GuardedTable:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Gate:
-    """One function of the guard that is not as it should be, or the gate of one schema.
+    """One piece of the guard that is not as it should be, or the gate of one schema.
 
-    ``fault`` is "" where it is as it should be.
+    ``fault`` is "" where it is as it should be. ``kind`` is "function", "trigger" (of a table of
+    ours) or "role" (which may do too much).
     """
 
     schema: str
     name: str
     fault: str = ""
+    kind: str = "function"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +58,9 @@ class GuardReport:
     """The guard of one database. ``state`` is None where it is off: then nothing else is told.
 
     ``missing`` says that our tables are not there. ``more`` tells that there are more
-    unattributed transactions than those given. ``ddl_fault`` says what the DDL guard lacks.
+    unattributed transactions than those given. ``ddl_fault`` says what the DDL guard lacks,
+    ``differences`` what the guard's rows say otherwise than the settings, ``writers`` who else may
+    write our tables.
     """
 
     database: str
@@ -66,6 +70,8 @@ class GuardReport:
     tables: tuple[GuardedTable, ...] = ()
     gates: tuple[Gate, ...] = ()
     ddl_fault: str = ""
+    differences: tuple[str, ...] = ()
+    writers: tuple[str, ...] = ()
     unattributed: tuple[Unattributed, ...] = ()
     more: bool = False
 
@@ -73,7 +79,7 @@ class GuardReport:
     def amiss(self) -> bool:
         """True where the guard is on and something is wrong, or waits for somebody's answer."""
         faults = [one.fault for one in self.gates] + [one for t in self.tables for one in t.faults]
-        return any(faults) or bool(self.ddl_fault or self.unattributed)
+        return any(faults) or bool(self.ddl_fault or self.differences or self.unattributed)
 
     @property
     def exit_code(self) -> ExitCode:

@@ -30,6 +30,10 @@ class Scope:
         """Tell whether ``glob`` includes a schema."""
         return self.glob is not None and fnmatch.fnmatchcase(schema, self.glob)
 
+    def covers(self, schema: str, search_path: Sequence[str]) -> bool:
+        """Tell whether registered triggers are looked for in a schema; the path counts without a glob."""
+        return self.takes(schema) if self.glob is not None else schema in search_path
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class InspectedTrigger:

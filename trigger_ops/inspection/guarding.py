@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from trigger_ops.catalog.conditions import clause_of
-from trigger_ops.catalog.guard import GuardCatalog, OwnFunction, WatchedTable
+from trigger_ops.catalog.guard import GuardCatalog, WatchedTable
 from trigger_ops.catalog.snapshot import CatalogTrigger, Clone
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.inspection.ignoring import called_schemas, difference
+from trigger_ops.inspection.own_objects import (
+    NOT_ALWAYS,
+    Fault,
+    function_faults,
+    gate_body,
+    own_trigger_faults,
+    writer_faults,
+)
 from trigger_ops.records import GuardState
 from trigger_ops.registry import IGNORE_FUNCTION
 from trigger_ops.registry.definition import BEFORE, DELETE, INSERT, ROW, UPDATE
-from trigger_ops.sql.functions import PREFIX, ExpectedFunction, expected_functions
+from trigger_ops.sql.functions import PREFIX
 from trigger_ops.states import Verdict
 
 WITNESS = f"{PREFIX}witness"
@@ -48,9 +55,6 @@ DEPARSED = (
 )
 """The same in PostgreSQL's own spelling (15 to 18), under pinned settings."""
 
-NOT_ALWAYS = "is not ENABLE ALWAYS"
-"""What is wrong with a witness whose mode alone is."""
-
 WITNESSABLE = ("r", "p")
 """Kinds of relations that witnesses can be on: tables and partitioned ones."""
 
@@ -71,19 +75,6 @@ class ExpectedWitness:
     def has_condition(self) -> bool:
         """True for the row witness."""
         return self.name == WITNESS
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
-    """One thing of the guard that is not as it should be: ``name`` (in ``schema``) ``what``.
-
-    ``table`` is "" for a function.
-    """
-
-    schema: str
-    name: str
-    what: str
-    table: str = ""
 
 
 def watched_tables(database: InspectedDatabase) -> frozenset[int]:
@@ -221,51 +212,15 @@ def witness_faults(database: InspectedDatabase, guard: GuardState) -> list[Fault
         what = witness_difference(one, live.get((one.table.oid, one.name)), guard.home)
         if what:
             found.append(
-                Fault(schema=one.table.schema, table=one.table.name, name=one.name, what=what)
+                Fault(
+                    schema=one.table.schema,
+                    table=one.table.name,
+                    name=one.name,
+                    what=what,
+                    kind="witness",
+                )
             )
     return found
-
-
-def expected_own_functions(home: str) -> list[ExpectedFunction]:
-    """Return the functions that our schema should have, in the order in which they are made."""
-    return [
-        one
-        for file in ("sessions", "guard")
-        for one in _expected(file, home)
-        if one.name != IGNORE_FUNCTION
-    ]
-
-
-@functools.lru_cache(maxsize=64)
-def _expected(file: str, home: str) -> tuple[ExpectedFunction, ...]:
-    return tuple(expected_functions(file, home=home, schema=home))
-
-
-@functools.lru_cache(maxsize=64)
-def gate_body(home: str) -> str:
-    """Return the body that an ignore function has where the guard is on."""
-    return next(one.body for one in _expected("guard", home) if one.name == IGNORE_FUNCTION)
-
-
-def function_difference(expected: ExpectedFunction, live: OwnFunction | None) -> str:
-    """Say how a function of ours is other than it should be, "" where it is not."""
-    if live is None:
-        return "is missing"
-    if (live.body, live.language) != (expected.body, expected.language):
-        return "has another body"
-    here = (live.security_definer, live.settings, live.volatility)
-    if here != (expected.security_definer, expected.settings, expected.volatility):
-        return "has other settings"
-    if not live.is_ours:
-        return f'belongs to "{live.owner}", who can replace it'
-    if live.is_public != expected.is_public:
-        return "may be executed by everybody" if live.is_public else "may not be executed"
-    return ""
-
-
-def live_functions(catalog: GuardCatalog) -> dict[tuple[str, str], OwnFunction]:
-    """Return our functions by name and types of arguments."""
-    return {(one.name, one.types): one for one in catalog.functions}
 
 
 def gated_schemas(database: InspectedDatabase) -> frozenset[str]:
@@ -282,15 +237,13 @@ def gated_schemas(database: InspectedDatabase) -> frozenset[str]:
 
 
 def gate_faults(database: InspectedDatabase, guard: GuardState) -> list[Fault]:
-    """Return what is wrong with our functions and gates where the guard is on."""
+    """Return what is wrong with our functions, triggers, rights and gates where the guard is on."""
     catalog = database.guarded
     found: list[Fault] = []
     if catalog is not None:
-        live = live_functions(catalog)
-        for one in expected_own_functions(guard.home):
-            what = function_difference(one, live.get((one.name, one.types)))
-            if what:
-                found.append(Fault(schema=guard.home, name=one.name, what=what))
+        found += function_faults(catalog)
+        found += own_trigger_faults(database, guard.home)
+        found += writer_faults(catalog)
     snapshot = database.snapshot
     around = snapshot.surroundings if snapshot else None
     if snapshot is None or around is None:

@@ -71,7 +71,7 @@ def unregistered(
     for live in snapshot.triggers:
         if not looks_like_pgtrigger(live.name) or (live.table_oid, live.name) in taken:
             continue
-        elsewhere = live.schema not in snapshot.server.search_path and not scope.takes(live.schema)
+        elsewhere = not scope.covers(live.schema, snapshot.server.search_path)
         if elsewhere and (live.table, live.name) in known:
             continue
         found.append(_inspected(snapshot, alias, live, tables, applied))

@@ -17,6 +17,8 @@ from trigger_ops.records import ChangeRecord, DecisionRecord, StatementRecord, T
 PAGE = 1000
 """How many changed rows are read at a time."""
 
+_FIRST = -(2**31)  # Before any number that the column holds: none is passed over.
+
 _TRANSACTIONS = """\
 SELECT t.transaction, t.session_id, t.pid, t.role, t.application, t.address, pg_catalog.timezone('UTC', t.at)
   FROM {table} t WHERE t.session_id OPERATOR(pg_catalog.=) ANY ({ids}) ORDER BY t.id"""
@@ -109,7 +111,7 @@ def read_changes(
     Raises:
         DatabaseUnreadable: when the database cannot be asked.
     """
-    number, last, left = -1, 0, limit
+    number, last, left = _FIRST, 0, limit
     while left is None or left > 0:
         size = PAGE if left is None else min(PAGE, left)
         statement = sql.SQL(_CHANGES).format(

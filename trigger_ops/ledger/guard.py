@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import json
 from collections.abc import Sequence
 
 from django.db import models
@@ -15,14 +17,17 @@ from trigger_ops.models import (
     Change,
     Decision,
     Guard,
+    LedgerEntry,
     Policy,
     Review,
+    RunLease,
     Session,
     SessionEvent,
     SessionStatement,
     SessionTransaction,
+    TriggerLease,
 )
-from trigger_ops.records import GuardState, Unattributed
+from trigger_ops.records import GuardState, Limits, Unattributed
 from trigger_ops.states import Policy as Mode
 
 TABLES: tuple[type[models.Model], ...] = (
@@ -30,6 +35,9 @@ TABLES: tuple[type[models.Model], ...] = (
     *(Decision, Change, Acknowledgement),
 )
 """The tables that sessions and the guard need, beside those of the ledger."""
+
+LEDGER: tuple[type[models.Model], ...] = (LedgerEntry, TriggerLease, RunLease)
+"""Those of the ledger."""
 
 _COUNT = """\
 SELECT pg_catalog.count(*)
@@ -39,9 +47,13 @@ SELECT pg_catalog.count(*)
    AND c.relname OPERATOR(pg_catalog.=) ANY (ARRAY[{names}]::pg_catalog.name[])"""
 
 _GUARD = """\
-SELECT g.policy, g.ddl, pg_catalog.timezone('UTC', g.since), g.approvals,
-       p.trigger, p.uri, p.mode, p.approvals
-  FROM {guard} g LEFT JOIN {policy} p ON true ORDER BY p.trigger"""
+SELECT g.policy, g.ddl, pg_catalog.timezone('UTC', g.since), g.approvals, g.uris::pg_catalog.text,
+       g.longest, g.idle, g.waits, g.most_rows, g.most_extensions, g.most_triggers,
+       (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_array(p.trigger, p.uri, p.mode, p.approvals) ORDER BY p.trigger)
+          FROM {policy} p)::pg_catalog.text
+  FROM {guard} g"""
+
+_LIMITS = tuple(field.name for field in dataclasses.fields(Limits))
 
 # What an acknowledgement covers is not newer than itself.
 _UNATTRIBUTED = """\
@@ -90,18 +102,19 @@ def read_guard(alias: str, home: str) -> GuardState | None:
     rows = read(alias, question)
     if not rows:
         return None
-    policy, ddl, since, needed = rows[0][:4]
+    policy, ddl, since, needed, uris, *limits, policies = rows[0]
     return GuardState(
         home=home,
         policy=Mode(policy),
         policies={
             trigger: (uri, Mode(mode), approvals)
-            for *_, trigger, uri, mode, approvals in rows
-            if trigger is not None
+            for trigger, uri, mode, approvals in json.loads(policies or "[]")
         },
         ddl=ddl,
         since=moment(since),
         approvals=needed,
+        limits=Limits(**dict(zip(_LIMITS, limits, strict=True))),
+        uris=json.loads(uris),
     )
 
 

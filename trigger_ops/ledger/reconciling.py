@@ -31,8 +31,10 @@ SELECT DISTINCT o.session_id
 
 _SENT = """\
 SELECT m.session_id, m.transaction, m.template, m.error, pg_catalog.count(*),
-       pg_catalog.sum(m.rows)::pg_catalog.int8, pg_catalog.bool_and(m.rows IS NOT NULL)
-  FROM {statements} m WHERE m.session_id OPERATOR(pg_catalog.=) ANY ({ids})
+       pg_catalog.sum(m.rows)::pg_catalog.int8, pg_catalog.bool_and(m.rows IS NOT NULL),
+       pg_catalog.count(*) FILTER (WHERE m.at OPERATOR(pg_catalog.>) least(s.ended, s.expires))
+  FROM {statements} m LEFT JOIN {sessions} s ON s.id OPERATOR(pg_catalog.=) m.session_id
+ WHERE m.session_id OPERATOR(pg_catalog.=) ANY ({ids})
  GROUP BY m.session_id, m.transaction, m.template, m.error ORDER BY pg_catalog.min(m.id)"""
 
 _WRITTEN = """\
@@ -59,7 +61,8 @@ class Sent:
     """One text of a statement in one transaction of a session, however often it was sent.
 
     ``rows`` is their sum, of those that told; ``told`` says that all did. ``transaction`` is None
-    for one that failed, with the SQLSTATE in ``error``.
+    for one that failed, with the SQLSTATE in ``error``. ``late`` is how many of them were put on
+    record after the session's end.
     """
 
     session: int
@@ -69,6 +72,7 @@ class Sent:
     times: int
     rows: int
     told: bool
+    late: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +134,7 @@ def read_evidence(alias: str, home: str, sessions: Collection[int]) -> Evidence:
 
 
 def _sent(row: tuple[Any, ...]) -> Sent:
-    session, transaction, template, error, times, rows, told = row
+    session, transaction, template, error, times, rows, told, late = row
     return Sent(
         session=session,
         transaction=transaction,
@@ -139,6 +143,7 @@ def _sent(row: tuple[Any, ...]) -> Sent:
         times=times,
         rows=rows or 0,
         told=told,
+        late=late,
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from django.core.management import get_commands, load_command_class
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, SystemCheckError
 
 from trigger_ops.exceptions import nearest
 from trigger_ops.rendering.wording import printable
@@ -16,7 +18,14 @@ from trigger_ops.states import ExitCode
 INTERRUPTED = 130
 """What a shell makes of a command that Ctrl-C ended."""
 
+TERMINATED = 143
+"""What a shell makes of a command that SIGTERM ended."""
+
 _ALREADY_READ = ("--settings", "--pythonpath")
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came. It is a KeyboardInterrupt, for which drivers cancel what they wait for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,23 +68,44 @@ def refuse_unknown(words: Sequence[str]) -> None:
 def carry_out(command: BaseCommand, words: Sequence[str]) -> Ending:
     """Run a command as ``manage.py`` would, and tell how it ended.
 
-    Under ``call_command`` it writes to the streams that were given there.
+    Under ``call_command`` it writes to the streams that were given there, and leaves connections
+    as they are: the caller may be in a transaction.
     """
     app = get_commands()[words[0]]
     inner = app if isinstance(app, BaseCommand) else load_command_class(app, words[0])
-    if not getattr(command, "_called_from_command_line", False):
+    from_command_line = getattr(command, "_called_from_command_line", False)
+    if not from_command_line:
         inner.stdout, inner.stderr = command.stdout, command.stderr
+    # A command's own run_from_argv() ends with connections.close_all(), and does no harm there.
+    run = inner.run_from_argv if from_command_line else partial(_executed, inner)
     try:
-        inner.run_from_argv(["manage.py", *words])
+        run(["manage.py", *words])
     except SystemExit as error:
         return Ending(_code(error.code), error, error.code if isinstance(error.code, str) else "")
     except KeyboardInterrupt as error:
-        return Ending(INTERRUPTED, error)
+        return Ending(TERMINATED if isinstance(error, Terminated) else INTERRUPTED, error)
     except CommandError as error:  # under --traceback
         return Ending(error.returncode, error, _traceback(error))
     except BaseException as error:  # noqa: BLE001 - it is the command's own: shown, with code 1
         return Ending(1, error, _traceback(error))
     return Ending(0)
+
+
+def _executed(inner: BaseCommand, argv: Sequence[str]) -> None:
+    """Do what ``run_from_argv()`` does, except that no connection is closed at the end."""
+    inner._called_from_command_line = True  # type: ignore[attr-defined]  # noqa: SLF001
+    options = vars(inner.create_parser(argv[0], argv[1]).parse_args(list(argv[2:])))
+    arguments = options.pop("args", ())
+    try:
+        inner.execute(*arguments, **options)
+    except CommandError as error:
+        if options["traceback"]:
+            raise
+        if isinstance(error, SystemCheckError):
+            inner.stderr.write(str(error), lambda text: text)
+        else:
+            inner.stderr.write(f"{type(error).__name__}: {error}")
+        sys.exit(error.returncode)
 
 
 def _traceback(error: BaseException) -> str:

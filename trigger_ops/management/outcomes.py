@@ -15,8 +15,10 @@ from trigger_ops.exceptions import (
     BadSettings,
     Busy,
     DatabaseUnreadable,
+    NotRecorded,
     TriggerOpsError,
     UnknownDatabase,
+    UnknownFinding,
     UnknownSchema,
     UnknownSelector,
     UnknownSession,
@@ -27,7 +29,8 @@ from trigger_ops.states import ExitCode
 # insufficient_privilege, read_only_sql_transaction: trying again does not help.
 _REFUSALS = ("42501", "25006")
 _USAGE = (
-    *(UnknownSelector, UnknownDatabase, UnknownSchema, UnknownSession, BadSettings, BadDuration),
+    *(UnknownSelector, UnknownDatabase, UnknownSchema, UnknownSession, UnknownFinding),
+    *(BadSettings, BadDuration),
     ImproperlyConfigured,
 )
 
@@ -55,9 +58,9 @@ def errors_as_sentences() -> Iterator[None]:
         raise CommandError(printable(str(error)), returncode=int(ExitCode.USAGE)) from error
     except Busy as error:
         raise CommandError(printable(str(error)), returncode=int(ExitCode.BUSY)) from error
-    except DatabaseUnreadable as error:
+    except (DatabaseUnreadable, NotRecorded) as error:
         refused = error.__cause__ is not None and sqlstate(error.__cause__) in _REFUSALS
-        code = ExitCode.REFUSED if refused else ExitCode.BUSY
+        code = ExitCode.REFUSED if refused or _is_unmigrated(error) else ExitCode.BUSY
         raise CommandError(printable(str(error)), returncode=int(code)) from error
     except TriggerOpsError as error:
         raise CommandError(printable(str(error)), returncode=int(ExitCode.REFUSED)) from error
@@ -70,6 +73,11 @@ def errors_as_sentences() -> Iterator[None]:
             "Run it again with --traceback and report what it prints.",
             returncode=int(ExitCode.INTERNAL),
         ) from error
+
+
+def _is_unmigrated(error: Exception) -> bool:
+    """Tell whether it is our tables that are missing, and no connection: then waiting is no use."""
+    return isinstance(error, NotRecorded) and error.__cause__ is None
 
 
 def _sentence(error: Exception) -> str:

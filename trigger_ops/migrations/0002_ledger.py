@@ -3,46 +3,14 @@
 import trigger_ops.models
 from django.db import migrations, models
 from django.db.migrations.operations.base import Operation
+from trigger_ops.sql import load
+from trigger_ops.sql.own_tables import execute, put_on, refuse_to_lose
 
-# Both statements act in current_schema(), where the tables above have just been made.
-CREATE_GUARD = """\
-CREATE OR REPLACE FUNCTION trigger_ops_ledger_guard() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $guard$
-DECLARE
-    remedy text := 'leave its rows as they are.';
-    is_empty boolean;
-BEGIN
-    IF TG_OP = 'TRUNCATE' THEN
-        -- Django's test runner made it; TransactionTestCase truncates all tables after each test.
-        IF starts_with(current_database()::text, 'test_') THEN
-            RETURN NULL;
-        END IF;
-        -- An older snapshot does not see the rows that came after it: there only an empty file counts.
-        EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I.%I)', TG_TABLE_SCHEMA, TG_TABLE_NAME) INTO is_empty;
-        IF is_empty AND (current_setting('transaction_isolation') IN ('read committed', 'read uncommitted')
-                         OR pg_relation_size(TG_RELID) = 0) THEN
-            RETURN NULL;
-        END IF;
-        remedy := 'truncate the other tables without it, or test in a database whose name begins with test_.';
-    END IF;
-    RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = format(
-        'trigger_ops: %s on %I.%I is refused, for the ledger only grows: %s',
-        TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME, remedy);
-END
-$guard$;
-DO $create$
-BEGIN
-    EXECUTE pg_catalog.format(
-        'CREATE TRIGGER trigger_ops_ledger_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON %1$I.trigger_ops_ledgerentry '
-        'FOR EACH STATEMENT EXECUTE FUNCTION %1$I.trigger_ops_ledger_guard()', pg_catalog.current_schema());
-    EXECUTE pg_catalog.format(
-        'ALTER TABLE %1$I.trigger_ops_ledgerentry ENABLE ALWAYS TRIGGER trigger_ops_ledger_guard', pg_catalog.current_schema());
-END
-$create$"""
+LEDGER = 'trigger_ops_ledgerentry'
 
 DROP_GUARD = """\
-DROP TRIGGER trigger_ops_ledger_guard ON trigger_ops_ledgerentry;
-DROP FUNCTION trigger_ops_ledger_guard()"""
+DROP TRIGGER IF EXISTS trigger_ops_ledger_guard ON trigger_ops_ledgerentry;
+DROP FUNCTION IF EXISTS trigger_ops_ledger_guard()"""
 
 
 class GuardLedger(Operation):
@@ -55,19 +23,22 @@ class GuardLedger(Operation):
         pass
 
     def database_forwards(self, app_label, schema_editor, from_state, to_state):
-        self._execute(CREATE_GUARD, app_label, schema_editor, to_state)
+        if self._applies(app_label, schema_editor, to_state):
+            execute(schema_editor, [*load('ledger').values(), 'REVOKE EXECUTE ON FUNCTION {home}.trigger_ops_ledger_guard() FROM PUBLIC'])
+            put_on(schema_editor, [LEDGER])
 
     def database_backwards(self, app_label, schema_editor, from_state, to_state):
-        self._execute(DROP_GUARD, app_label, schema_editor, from_state)
+        if self._applies(app_label, schema_editor, from_state):
+            refuse_to_lose(schema_editor, [LEDGER], 'the ledger')
+            schema_editor.execute(DROP_GUARD, params=None)
 
     def describe(self):
         return 'Let rows of the ledger only be added'
 
-    def _execute(self, statements, app_label, schema_editor, state):
+    def _applies(self, app_label, schema_editor, state):
         connection = schema_editor.connection
         model = state.apps.get_model(app_label, 'LedgerEntry')
-        if connection.vendor == 'postgresql' and self.allow_migrate_model(connection.alias, model):
-            schema_editor.execute(statements, params=None)
+        return connection.vendor == 'postgresql' and self.allow_migrate_model(connection.alias, model)
 
 
 class Migration(migrations.Migration):

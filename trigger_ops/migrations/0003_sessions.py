@@ -3,39 +3,14 @@
 import django.db.models.deletion
 import trigger_ops.models
 from django.db import migrations, models
-from django.core.exceptions import ImproperlyConfigured
-from django.db.backends.postgresql.psycopg_any import sql
+from django.core.management.base import CommandError
 from django.db.migrations.operations.base import Operation
 from trigger_ops.sql import load
+from trigger_ops.sql.own_tables import execute, put_on, refuse_to_lose
 
-
-TRIGGERS = """\
-CREATE TRIGGER trigger_ops_state_machine BEFORE INSERT OR UPDATE ON {home}.trigger_ops_session
-    FOR EACH ROW EXECUTE FUNCTION {home}.trigger_ops_state_machine();
-CREATE TRIGGER trigger_ops_evidence_guard BEFORE DELETE OR TRUNCATE ON {home}.trigger_ops_session
-    FOR EACH STATEMENT EXECUTE FUNCTION {home}.trigger_ops_evidence_guard();
-CREATE TRIGGER trigger_ops_review_rules BEFORE INSERT ON {home}.trigger_ops_review
-    FOR EACH ROW EXECUTE FUNCTION {home}.trigger_ops_review_rules();
-CREATE TRIGGER trigger_ops_review_outcome AFTER INSERT ON {home}.trigger_ops_review
-    FOR EACH ROW EXECUTE FUNCTION {home}.trigger_ops_review_outcome();
-CREATE CONSTRAINT TRIGGER trigger_ops_commit_check AFTER INSERT ON {home}.trigger_ops_sessiontransaction
-    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION {home}.trigger_ops_commit_check();
-ALTER TABLE {home}.trigger_ops_session ENABLE ALWAYS TRIGGER trigger_ops_state_machine, ENABLE ALWAYS TRIGGER trigger_ops_evidence_guard;
-ALTER TABLE {home}.trigger_ops_review ENABLE ALWAYS TRIGGER trigger_ops_review_rules, ENABLE ALWAYS TRIGGER trigger_ops_review_outcome;
-ALTER TABLE {home}.trigger_ops_sessiontransaction ENABLE ALWAYS TRIGGER trigger_ops_commit_check"""
-
-# A flush would switch the guard off and leave its gates.
-SWITCH = """\
-CREATE TRIGGER trigger_ops_evidence_guard BEFORE TRUNCATE ON {home}.{table}
-    FOR EACH STATEMENT EXECUTE FUNCTION {home}.trigger_ops_evidence_guard();
-ALTER TABLE {home}.{table} ENABLE ALWAYS TRIGGER trigger_ops_evidence_guard"""
-
-APPEND_ONLY = """\
-CREATE TRIGGER trigger_ops_evidence_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON {home}.{table}
-    FOR EACH STATEMENT EXECUTE FUNCTION {home}.trigger_ops_evidence_guard();
-ALTER TABLE {home}.{table} ENABLE ALWAYS TRIGGER trigger_ops_evidence_guard"""
 
 EVIDENCE = ('review', 'sessionevent', 'sessiontransaction', 'sessionstatement', 'decision', 'change', 'acknowledgement')
+TABLES = tuple(f'trigger_ops_{name}' for name in ('session', 'guard', 'policy', *EVIDENCE))
 
 # Whoever owns the tables may do these things; others need to be let (TRIGGER_OPS["APP_ROLES"]).
 PRIVATE = ('trigger_ops_open(jsonb)', 'trigger_ops_review(bigint, text, text, text, text)', 'trigger_ops_extend(bigint, text, interval)',
@@ -64,14 +39,10 @@ class GuardSessions(Operation):
         pass
 
     def database_forwards(self, app_label, schema_editor, from_state, to_state):
-        texts = [text for text in load('sessions').values()]
-        texts += ['REVOKE EXECUTE ON FUNCTION {home}.%s FROM PUBLIC' % signature for signature in PRIVATE + TRIGGER_FUNCTIONS]
-        texts.append(TRIGGERS)
-        self._execute(texts, app_label, schema_editor, to_state)
-        for name in EVIDENCE:
-            self._execute([APPEND_ONLY], app_label, schema_editor, to_state, table=f'trigger_ops_{name}')
-        for name in ('guard', 'policy'):
-            self._execute([SWITCH], app_label, schema_editor, to_state, table=f'trigger_ops_{name}')
+        if self._applies(app_label, schema_editor, to_state):
+            execute(schema_editor, load('sessions').values())
+            execute(schema_editor, ['REVOKE EXECUTE ON FUNCTION {home}.%s FROM PUBLIC' % one for one in PRIVATE + TRIGGER_FUNCTIONS])
+            put_on(schema_editor, TABLES)
 
     def database_backwards(self, app_label, schema_editor, from_state, to_state):
         if not self._applies(app_label, schema_editor, from_state):
@@ -79,9 +50,10 @@ class GuardSessions(Operation):
         with schema_editor.connection.cursor() as cursor:
             cursor.execute('SELECT count(*) FROM trigger_ops_guard')
             if cursor.fetchone()[0]:
-                raise ImproperlyConfigured(
+                raise CommandError(
                     'The guard is on, and needs these tables: run manage.py pgtrigger guard remove first.')
-        self._execute([DROP], app_label, schema_editor, from_state)
+        refuse_to_lose(schema_editor, ('trigger_ops_session', *(f'trigger_ops_{name}' for name in EVIDENCE)), 'evidence of sessions')
+        execute(schema_editor, [DROP])
 
     def describe(self):
         return 'Have the database hold the rules of sessions'
@@ -90,19 +62,6 @@ class GuardSessions(Operation):
         connection = schema_editor.connection
         model = state.apps.get_model(app_label, 'Session')
         return connection.vendor == 'postgresql' and self.allow_migrate_model(connection.alias, model)
-
-    def _execute(self, texts, app_label, schema_editor, state, **names):
-        if not self._applies(app_label, schema_editor, state):
-            return
-        connection = schema_editor.connection
-        with connection.cursor() as cursor:
-            # Where the tables above have just been made.
-            cursor.execute('SELECT pg_catalog.current_schema()::pg_catalog.text')
-            names = {'home': cursor.fetchone()[0], **names}
-        identifiers = {name: sql.Identifier(value) for name, value in names.items()}
-        for text in texts:
-            composed = sql.SQL(text).format(**identifiers)
-            schema_editor.execute(composed.as_string(connection.connection), params=None)
 
 
 class Migration(migrations.Migration):
@@ -135,6 +94,13 @@ class Migration(migrations.Migration):
                 ('policy', models.CharField(max_length=16, verbose_name='default policy')),
                 ('approvals', models.SmallIntegerField(db_default=1, verbose_name='approvals')),
                 ('ddl', models.BooleanField(db_default=False, verbose_name='DDL guard')),
+                ('uris', models.JSONField(blank=True, db_default={}, default=dict, verbose_name='URIs')),
+                ('longest', models.DurationField(blank=True, null=True, verbose_name='lasts at most')),
+                ('idle', models.DurationField(blank=True, null=True, verbose_name='may be idle')),
+                ('waits', models.DurationField(blank=True, null=True, verbose_name='waits for approval')),
+                ('most_rows', models.IntegerField(blank=True, null=True, verbose_name='rows at most')),
+                ('most_extensions', models.SmallIntegerField(blank=True, null=True, verbose_name='extensions at most')),
+                ('most_triggers', models.IntegerField(blank=True, null=True, verbose_name='triggers at most')),
                 ('since', models.DateTimeField(db_default=trigger_ops.models.ClockTime(), verbose_name='since')),
             ],
             options={
@@ -260,6 +226,7 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'changes',
                 'default_permissions': ('view',),
                 'select_on_save': True,
+                'constraints': [models.CheckConstraint(condition=models.Q(('number__gte', 0)), name='trigger_ops_change_number')],
                 'indexes': [models.Index(fields=['session', 'transaction'], name='trigger_ops_change_session'), models.Index(condition=models.Q(('session__isnull', True)), fields=['id'], name='trigger_ops_unattributed')],
             },
         ),

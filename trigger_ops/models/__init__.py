@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from trigger_ops.models.clocks import ClockTime, TransactionTime
+from trigger_ops.models.drift import (
+    Allowance,
+    DriftFinding,
+    DriftRun,
+    DriftTarget,
+    FindingEvent,
+    Notice,
+)
 from trigger_ops.models.evidence import (
     Acknowledgement,
     Change,
@@ -16,12 +24,18 @@ from trigger_ops.models.sessions import Guard, Policy, Review, Session
 
 __all__ = [
     "Acknowledgement",
+    "Allowance",
     "CanonicalForm",
     "Change",
     "ClockTime",
     "Decision",
+    "DriftFinding",
+    "DriftRun",
+    "DriftTarget",
+    "FindingEvent",
     "Guard",
     "LedgerEntry",
+    "Notice",
     "Policy",
     "Review",
     "RunLease",

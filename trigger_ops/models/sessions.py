@@ -19,7 +19,8 @@ class Session(models.Model):
     ``uris`` and ``triggers`` (pgids) are lists in one order. ``needs`` is how many approvals it
     takes; ``waits`` how long the request waits for them; ``lasts`` how long the session lasts once
     it is active, ``longest`` what extensions may make of that, ``idle`` how long it may go unused.
-    ``role`` is the database role that opened it.
+    ``role`` is the database role that opened it. A row that is added with another state than
+    "asked" is one of elsewhere: it is kept if it is over there, and abandoned if it is not.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -139,13 +140,22 @@ class Guard(models.Model):
     """Says that the guard is on in this database: one row, or none.
 
     ``policy`` is the mode of triggers without one of their own, ``approvals`` how many that takes
-    if it is four_eyes; ``ddl`` tells of an event trigger.
+    if it is four_eyes; ``ddl`` tells of an event trigger. ``uris`` are those of the triggers that
+    the code declares, by pgid. The rest is what a session may be asked for at most, as in
+    :class:`Session`; null is no limit.
     """
 
     one = models.SmallIntegerField(primary_key=True, db_default=1)
     policy = models.CharField(_("default policy"), max_length=16)
     approvals = models.SmallIntegerField(_("approvals"), db_default=1)
     ddl = models.BooleanField(_("DDL guard"), db_default=False)
+    uris = models.JSONField(_("URIs"), blank=True, default=dict, db_default={})
+    longest = models.DurationField(_("lasts at most"), null=True, blank=True)
+    idle = models.DurationField(_("may be idle"), null=True, blank=True)
+    waits = models.DurationField(_("waits for approval"), null=True, blank=True)
+    most_rows = models.IntegerField(_("rows at most"), null=True, blank=True)
+    most_extensions = models.SmallIntegerField(_("extensions at most"), null=True, blank=True)
+    most_triggers = models.IntegerField(_("triggers at most"), null=True, blank=True)
     since = models.DateTimeField(_("since"), db_default=ClockTime())
 
     class Meta:

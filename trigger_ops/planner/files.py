@@ -40,6 +40,17 @@ CLOCK_SKEW = dt.timedelta(minutes=5)
 
 _AGAIN = "Make a new one with the command that wrote it (--dry-run --out FILE)."
 _MODES = (Enabled.ENABLED, Enabled.DISABLED, Enabled.REPLICA, Enabled.ALWAYS)
+# What a verb takes no account of would still be said of it in the ledger.
+_HEEDED_BY = {
+    "selectors": (Verb.INSTALL, Verb.UNINSTALL, Verb.ENABLE, Verb.DISABLE),
+    "named": (Verb.PRUNE,),
+    "path": (Verb.INSTALL, Verb.UNINSTALL, Verb.ENABLE, Verb.DISABLE, Verb.PRUNE),
+    "glob": (Verb.INSTALL, Verb.UNINSTALL, Verb.ENABLE, Verb.DISABLE, Verb.PRUNE),
+    "mode": (Verb.ENABLE,),
+    "lasts": (Verb.DISABLE,),
+    "expired": (Verb.ENABLE,),
+    "functions": (Verb.PRUNE,),
+}
 _SHORTEST = dt.timedelta(milliseconds=1)
 _SHOWN = 80
 _ABSENT = object()
@@ -82,7 +93,9 @@ def read(written: str) -> PlanFile:
 def refusal(file: PlanFile, plan: Plan, *, verb: Verb, now: dt.datetime) -> str | None:
     """Return why a file may not be carried out, ``plan`` being its request planned anew.
 
-    None if what would be done now is exactly what the file says.
+    None if what would be done now is exactly what the file says, all of its request counted.
+    Selectors that mean the same triggers as those it was made with are no harm: the statements
+    are the same, and so is what they were compared with.
     """
     if file.request.verb is not verb:
         theirs = file.request.verb.value
@@ -92,6 +105,7 @@ def refusal(file: PlanFile, plan: Plan, *, verb: Verb, now: dt.datetime) -> str 
         _out_of_date(file, now)
         or _other_server(file, plan)
         or _other_request(file, plan)
+        or _unheeded(file.request)
         or _other_statements(file.statements, fresh["statements"])
         or _other_surroundings(file, fresh)
     )
@@ -276,6 +290,14 @@ def _identified(server: ServerIdentity | None) -> str:
 def _other_request(file: PlanFile, plan: Plan) -> str:
     same = asked(file.request) == asked(plan.request)
     return "" if same else "The plan was made for another request than this one."
+
+
+def _unheeded(request: Request) -> str:
+    said = asked(request)
+    for key, verbs in _HEEDED_BY.items():
+        if said[key] and request.verb not in verbs:
+            return f"The plan file asks for {key}, of which {request.verb.value} takes no account."
+    return ""
 
 
 def _other_statements(then: Sequence[Document], now: Sequence[Document]) -> str:

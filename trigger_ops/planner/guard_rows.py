@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
+import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from django.db.backends.postgresql.psycopg_any import sql
 
 from trigger_ops.catalog.guard import GuardCatalog
-from trigger_ops.inspection.guarding import expected_own_functions
+from trigger_ops.durations import milliseconds
+from trigger_ops.inspection.own_objects import expected_own_functions
 from trigger_ops.planner import Statement
 from trigger_ops.planner.situation import Situation
-from trigger_ops.records import GuardState
+from trigger_ops.records import GuardState, Limits
 from trigger_ops.sql import Composable
 from trigger_ops.states import Lock, Policy
 
@@ -28,7 +33,40 @@ CALLED = (
 """What a role has to execute that works with sessions without owning our tables."""
 
 
-def grants(situation: Situation, catalog: GuardCatalog) -> Iterator[Statement]:
+_LEDGER = ("trigger_ops_ledgerentry", "trigger_ops_triggerlease", "trigger_ops_runlease")
+
+
+def rights(situation: Situation, catalog: GuardCatalog) -> Iterator[Statement]:
+    """State what roles have too much of, and what they still lack."""
+    yield from _revokes(situation, catalog)
+    yield from _grants(situation, catalog)
+
+
+def _revokes(situation: Situation, catalog: GuardCatalog) -> Iterator[Statement]:
+    """Take from everybody and from APP_ROLES what default privileges gave: to write our tables.
+
+    A role that they are members of is meant as well. Rights on columns go with those on the table.
+    """
+    alike: defaultdict[tuple[str, bool, tuple[str, ...]], list[str]] = defaultdict(list)
+    for one in catalog.grants:
+        if one.asked:
+            alike[one.role, one.is_sequence, one.rights].append(one.name)
+    for (role, is_sequence, held), names in alike.items():
+        on = sql.SQL("{} ON {}{}").format(
+            sql.SQL(", ".join(held)),
+            sql.SQL("SEQUENCE " if is_sequence else ""),
+            sql.SQL(", ").join(sql.Identifier(catalog.home, name) for name in names),
+        )
+        who = sql.Identifier(role) if role else sql.SQL("PUBLIC")
+        yield situation.state(
+            sql.SQL("REVOKE {} FROM {} CASCADE").format(on, who),
+            Lock.NONE,
+            "functions alone write our tables",
+            sql.SQL("GRANT {} TO {}").format(on, who),
+        )
+
+
+def _grants(situation: Situation, catalog: GuardCatalog) -> Iterator[Statement]:
     """State what roles still lack: everybody the schema of the gate, APP_ROLES evidence and verbs."""
     if not all(one.is_public for one in catalog.own_tables):
         on = sql.SQL("USAGE ON SCHEMA {}").format(sql.Identifier(catalog.home))
@@ -37,7 +75,11 @@ def grants(situation: Situation, catalog: GuardCatalog) -> Iterator[Statement]:
     called = [one for one in expected_own_functions(catalog.home) if one.name in CALLED]
     for role in situation.app_roles:
         name = sql.Identifier(role)
-        unread = [one.name for one in catalog.own_tables if role not in one.readers]
+        unread = [
+            one.name
+            for one in catalog.own_tables
+            if role not in one.readers and one.name not in _LEDGER
+        ]
         if unread:
             tables = sql.SQL(", ").join(sql.Identifier(catalog.home, one) for one in unread)
             yield _granted(
@@ -89,9 +131,22 @@ def rows(situation: Situation, catalog: GuardCatalog) -> Iterator[Statement]:
             yield situation.state(
                 _policy(catalog.home, trigger, one), Lock.NONE, f"{one[0]} is {one[1].value}", back
             )
-    if present is None or (present.policy, present.approvals) != (wanted.policy, wanted.approvals):
+    if present is None or _terms(present) != _terms(wanted):
         back = _row(catalog.home, present) if present else _off(catalog.home)
-        yield situation.state(_row(catalog.home, wanted), Lock.NONE, "the guard is on", back)
+        why = "the guard is on" if present is None else "the settings say so"
+        yield situation.state(_row(catalog.home, wanted), Lock.NONE, why, back)
+    called: Mapping[str, str] = present.uris if present else {}
+    if called != wanted.uris:
+        yield situation.state(
+            _renamed(catalog.home, called, wanted.uris),
+            Lock.NONE,
+            "a session is asked for by URI",
+            _renamed(catalog.home, wanted.uris, called),
+        )
+
+
+def _terms(guard: GuardState) -> tuple[Policy, int, Limits]:
+    return guard.policy, guard.approvals, guard.limits
 
 
 def revoked_rows(situation: Situation) -> Iterator[Statement]:
@@ -106,9 +161,8 @@ def revoked_rows(situation: Situation) -> Iterator[Statement]:
             "the guard is removed",
             _policy(present.home, trigger, one),
         )
-    yield situation.state(
-        _off(present.home), Lock.NONE, "the guard is removed", _row(present.home, present)
-    )
+    back = [_row(present.home, present), _renamed(present.home, {}, present.uris)]
+    yield situation.state(_off(present.home), Lock.NONE, "the guard is removed", *back)
 
 
 def _policy(home: str, trigger: str, one: tuple[str, Policy, int]) -> Composable:
@@ -133,11 +187,41 @@ def _without(home: str, trigger: str) -> Composable:
 
 
 def _row(home: str, guard: GuardState) -> Composable:
+    values = {
+        "policy": guard.policy.value,
+        "approvals": guard.approvals,
+        **{key: _plain(value) for key, value in dataclasses.asdict(guard.limits).items()},
+    }
     return sql.SQL(
-        "INSERT INTO {} (one, policy, approvals) VALUES (1, {}, {}) "
-        "ON CONFLICT (one) DO UPDATE SET policy = excluded.policy, approvals = excluded.approvals"
+        "INSERT INTO {} (one, {}) VALUES (1, {}) ON CONFLICT (one) DO UPDATE SET {}"
     ).format(
-        sql.Identifier(home, GUARD), sql.Literal(guard.policy.value), sql.Literal(guard.approvals)
+        sql.Identifier(home, GUARD),
+        sql.SQL(", ").join(map(sql.Identifier, values)),
+        sql.SQL(", ").join(map(sql.Literal, values.values())),
+        sql.SQL(", ").join(
+            sql.SQL("{0} = excluded.{0}").format(sql.Identifier(key)) for key in values
+        ),
+    )
+
+
+def _plain(value: dt.timedelta | int | None) -> str | int | None:
+    """Return a limit as a literal that both drivers write alike."""
+    if isinstance(value, dt.timedelta):
+        return f"{milliseconds(value)} milliseconds"
+    return value
+
+
+def _renamed(home: str, before: Mapping[str, str], now: Mapping[str, str]) -> Composable:
+    """Make of the URIs that the guard's row has by pgid those that it should have."""
+    new = {key: uri for key, uri in sorted(now.items()) if before.get(key) != uri}
+    gone = sorted(before.keys() - now.keys())
+    return sql.SQL(
+        "UPDATE {} SET uris = (uris OPERATOR(pg_catalog.-) {}::pg_catalog.text[]) "
+        "OPERATOR(pg_catalog.||) {}::pg_catalog.jsonb"
+    ).format(
+        sql.Identifier(home, GUARD),
+        sql.Literal("{" + ",".join(f'"{one}"' for one in gone) + "}"),
+        sql.Literal(json.dumps(new, ensure_ascii=False)),
     )
 
 

@@ -9,19 +9,20 @@ from django.db.backends.postgresql.psycopg_any import sql
 
 from trigger_ops.catalog.guard import GuardCatalog, OwnFunction
 from trigger_ops.catalog.snapshot import IgnoreFunction
-from trigger_ops.inspection.guarding import (
+from trigger_ops.inspection.guarding import gated_schemas
+from trigger_ops.inspection.ignoring import called_schemas, difference, stock_ignore_body
+from trigger_ops.inspection.orphans import looks_installed
+from trigger_ops.inspection.own_objects import (
     expected_own_functions,
     function_difference,
     gate_body,
-    gated_schemas,
     live_functions,
 )
-from trigger_ops.inspection.ignoring import called_schemas, difference, stock_ignore_body
-from trigger_ops.inspection.orphans import looks_installed
 from trigger_ops.planner import Marks, Statement, Step
-from trigger_ops.planner.guard_rows import grants, revoked_rows, rows
+from trigger_ops.planner.guard_rows import revoked_rows, rights, rows
 from trigger_ops.planner.guard_spelling import create_gate, drop_own_function
 from trigger_ops.planner.guard_steps import guard_step
+from trigger_ops.planner.own_triggers import own_trigger_steps
 from trigger_ops.planner.situation import Situation
 from trigger_ops.planner.spelling import create_ignore_function, recreate_ignore_function
 from trigger_ops.planner.witnessing import dropped_witnesses, witness_steps
@@ -43,6 +44,7 @@ def guard_steps(situation: Situation) -> Iterator[Step]:
         return
     if situation.request.verb is Verb.GUARD_INSTALL:
         yield from guard_functions(situation)
+        yield from own_trigger_steps(situation, catalog)
         yield from witness_steps(situation, catalog)
     else:
         yield from guard_functions(situation)
@@ -56,7 +58,7 @@ def guard_functions(situation: Situation) -> Iterator[Step]:
         return
     if situation.request.verb is Verb.GUARD_INSTALL:
         yield from _function_steps(situation, catalog)
-        yield from _rows_step(situation, grants(situation, catalog), "rights", BEFORE_TABLES)
+        yield from _rows_step(situation, rights(situation, catalog), "rights", BEFORE_TABLES)
         yield from _rows_step(situation, rows(situation, catalog), "policies", AFTER_TABLES)
         yield from _gate_steps(situation, catalog)
     else:

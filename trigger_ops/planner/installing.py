@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from trigger_ops.catalog.snapshot import CatalogTrigger
 from trigger_ops.inspection import InspectedTrigger
-from trigger_ops.inspection.guarding import gate_body
 from trigger_ops.inspection.ignoring import called_schemas, difference, stock_ignore_body
 from trigger_ops.inspection.orphans import looks_installed
+from trigger_ops.inspection.own_objects import gate_body
 from trigger_ops.inspection.places import misplaced
 from trigger_ops.planner import Statement, Step
 from trigger_ops.planner.functions import moved_function, own_functions, owner_of_function

@@ -78,6 +78,8 @@ def _about_table(step: Step, situation: Situation) -> Iterator[str]:
     catalog = situation.database.guarded
     if table is None and catalog is not None:
         table = next((one for one in catalog.tables if one.oid == step.table_oid), None)
+        if table is None and any(one.oid == step.table_oid for one in catalog.own_tables):
+            yield from _about_guard(situation)
     if table is None or table.may_alter or not step.statements:
         return
     role = situation.snapshot.server.role

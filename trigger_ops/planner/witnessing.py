@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from trigger_ops.catalog.guard import GuardCatalog, WatchedTable
 from trigger_ops.catalog.snapshot import CatalogTrigger
 from trigger_ops.inspection.guarding import (
-    NOT_ALWAYS,
     ExpectedWitness,
     expected_witnesses,
     live_witnesses,
     trees,
     witness_difference,
 )
+from trigger_ops.inspection.own_objects import NOT_ALWAYS
 from trigger_ops.planner import Marks, Statement, Step
 from trigger_ops.planner.guard_spelling import create_witness
 from trigger_ops.planner.guard_steps import guard_step

@@ -7,8 +7,10 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+from trigger_ops import conf
 from trigger_ops.drift import Finding, Listing, Report
 from trigger_ops.inspection import InspectedTrigger
+from trigger_ops.records import AllowanceRecord
 from trigger_ops.rendering.facets import facet_sides
 from trigger_ops.rendering.reports import worst_first
 
@@ -61,7 +63,8 @@ def report_document(report: Report) -> Document:
             }
             for target in report.targets
         ],
-        "findings": [_found(finding) for finding in worst_first(report.findings)],
+        "findings": [found(finding) for finding in worst_first(report.findings)],
+        "unrecorded": report.unrecorded or None,
     }
 
 
@@ -103,7 +106,8 @@ def _differing(one: InspectedTrigger) -> Document:
     }
 
 
-def _found(finding: Finding) -> Document:
+def found(finding: Finding) -> Document:
+    """Return one finding, as every document shows it."""
     return {
         "id": finding.id,
         "level": finding.level.name,
@@ -120,6 +124,21 @@ def _found(finding: Finding) -> Document:
         "message": finding.message,
         "fix": finding.fix,
         "first_seen": _moment(finding.first_seen),
+        "digest": finding.digest,
+        "runbook": conf.runbook(finding.id),
+        "allowance": _allowance(finding.allowance),
+    }
+
+
+def _allowance(one: AllowanceRecord | None) -> Document | None:
+    if one is None:
+        return None
+    return {
+        "id": one.id,
+        "owner": one.owner,
+        "reason": one.reason,
+        "since": one.since.isoformat(),
+        "expires": one.expires.isoformat(),
     }
 
 

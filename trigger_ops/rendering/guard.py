@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from trigger_ops.guard.report import GuardedTable, GuardReport
+from trigger_ops.guard.report import Gate, GuardedTable, GuardReport
 from trigger_ops.records import Unattributed
 from trigger_ops.registry import IGNORE_FUNCTION
 from trigger_ops.rendering.colour import GREEN, LEVEL_COLOURS, painted
@@ -98,8 +98,8 @@ def _lines(report: GuardReport, *, colour: bool) -> Iterator[str]:
     )
     yield from _profile(report)
     for gate in report.gates:
-        what = "gate" if gate.name == IGNORE_FUNCTION else "function"
-        yield _judged(f"  {what} {gate.schema}.{gate.name}", gate.fault, colour=colour)
+        yield _judged(f"  {_piece(gate)}", gate.fault, colour=colour)
+    yield from (_bad(f"  {one}", colour=colour) for one in report.differences)
     if state.ddl:
         yield _judged("  DDL guard", report.ddl_fault, colour=colour)
     for table in report.tables:
@@ -114,6 +114,13 @@ def _lines(report: GuardReport, *, colour: bool) -> Iterator[str]:
         yield f"    manage.py pgtrigger guard acknowledge -d {report.database} --reason …"
 
 
+def _piece(gate: Gate) -> str:
+    if gate.kind == "role":
+        return gate.name
+    what = "gate" if gate.name == IGNORE_FUNCTION else gate.kind
+    return f"{what} {gate.schema}.{gate.name}"
+
+
 def _profile(report: GuardReport) -> Iterator[str]:
     profile = report.profile
     if profile is None:
@@ -124,6 +131,7 @@ def _profile(report: GuardReport) -> Iterator[str]:
         yield f"  only detected under single: {'; '.join(DETECTED_ONLY)}."
     else:
         yield f"  kept from {', '.join(profile.roles)} by ownership: {'; '.join(DETECTED_ONLY)}."
+    yield from (printable(f"  besides the owner, {one}") for one in report.writers)
 
 
 def _table(table: GuardedTable, *, colour: bool) -> Iterator[str]:
@@ -178,8 +186,10 @@ def _document(report: GuardReport) -> dict[str, Any]:
         "profile_reasons": list(profile.reasons) if profile else [],
         "ddl_guard": state.ddl if state else False,
         "ddl_guard_fault": report.ddl_fault,
+        "differences": list(report.differences),
+        "writers": list(report.writers),
         "gates": [
-            {"schema": one.schema, "function": one.name, "fault": one.fault}
+            {"schema": one.schema, "function": one.name, "kind": one.kind, "fault": one.fault}
             for one in report.gates
         ],
         "tables": [_table_document(one) for one in report.tables],

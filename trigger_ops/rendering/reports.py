@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
+from trigger_ops import conf
 from trigger_ops.drift import Finding, Report, Target
 from trigger_ops.drift.ids import KINDS
 from trigger_ops.inspection import InspectedDatabase
+from trigger_ops.records import AllowanceRecord
 from trigger_ops.rendering.colour import (
     GREEN,
     LEVEL_COLOURS,
@@ -56,7 +58,15 @@ def _groups(findings: Sequence[Finding], *, apart: bool) -> list[list[Finding]]:
 def _block(finding: Finding, *, colour: bool) -> list[str]:
     level = painted(finding.level.name, LEVEL_COLOURS[finding.level] if colour else None)
     head = f"{level} {finding.id} {subject(finding)}: {printable(finding.message)}"
-    return [head, f"  fix: {printable(finding.fix)}"] if finding.fix else [head]
+    lines = [head, f"  fix: {printable(finding.fix)}"] if finding.fix else [head]
+    lines.append(f"  see: {printable(conf.runbook(finding.id))}")
+    return lines + ([allowed(finding.allowance)] if finding.allowance else [])
+
+
+def allowed(allowance: AllowanceRecord) -> str:
+    """Return a line that says who answers for a finding."""
+    until = f"{allowance.expires:%Y-%m-%d %H:%M:%SZ}"
+    return printable(f"  allowed until {until} by {allowance.owner}: {allowance.reason}")
 
 
 def _brief(group: Sequence[Finding], *, colour: bool) -> list[str]:
@@ -148,6 +158,7 @@ def _gap(report: Report) -> str:
     )
     parts = [
         *([f"{counted(down, 'database')} could not be read"] if down else []),
+        *(["the run could not be recorded"] if report.unrecorded else []),
         *([f"{counted(unknown, 'trigger')} could not be verified"] if unknown else []),
     ]
     return f" Incomplete: {' and '.join(parts)}."

@@ -192,7 +192,9 @@ def _changed(one: ChangeRecord) -> str:
 
 
 def _value(value: Any) -> str:
-    return str(value) if isinstance(value, decimal.Decimal) else json.dumps(plain(value))
+    if isinstance(value, decimal.Decimal):
+        return str(value)
+    return json.dumps(plain(value), ensure_ascii=False)
 
 
 def _moment(moment: dt.datetime | None) -> str:

@@ -6,9 +6,14 @@ import getpass
 import os
 import socket
 import sys
+import unicodedata
 
 if sys.platform != "win32":
     import pwd
+
+
+_UNSEEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
+"""Categories of what nobody sees: controls, marks of direction, blanks."""
 
 
 def operating_system_actor() -> str:
@@ -25,3 +30,10 @@ def _user() -> str:
         return pwd.getpwuid(number).pw_name
     except KeyError:  # containers run as users that no passwd file knows
         return str(number)
+
+
+def person(name: str) -> str:
+    """Return a name as people are told apart: as the database does, and whatever its locale folds."""
+    letters = unicodedata.normalize("NFKC", name)
+    seen = (one for one in letters if unicodedata.category(one) not in _UNSEEN)
+    return "".join(seen).upper().casefold()

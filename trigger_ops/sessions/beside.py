@@ -39,7 +39,7 @@ def beside(alias: str, *, apart: bool = False) -> Iterator[BaseDatabaseWrapper]:
     """
     own = connections[alias]
     with outside_all():
-        if _shared and not apart:
+        if _shared and (own.in_atomic_block or not apart):
             with without_injection(own), transaction.atomic(using=alias):
                 yield own
         elif apart or not _is_free(own):
@@ -63,9 +63,15 @@ def same_connection() -> Iterator[None]:
 
 
 def _is_free(own: BaseDatabaseWrapper) -> bool:
-    if own.in_atomic_block or (own.connection is not None and not own.autocommit):
+    if own.in_atomic_block or not _commits_by_itself(own):
         return False
     return own.connection is None or status_of(own) is Status.IDLE
+
+
+def _commits_by_itself(own: BaseDatabaseWrapper) -> bool:
+    if own.connection is None:
+        return bool(own.settings_dict["AUTOCOMMIT"])
+    return bool(own.autocommit)
 
 
 @contextlib.contextmanager
@@ -90,6 +96,8 @@ def _second(own: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper]:
 def _connected(own: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
     settings = copy.deepcopy({key: one for key, one in own.settings_dict.items() if key != "TEST"})
     settings["TEST"] = own.settings_dict.get("TEST", {})
+    # Whoever uses it turns that off, which only works where no transaction is open.
+    settings["AUTOCOMMIT"] = True
     options = settings["OPTIONS"]
     options.pop("pool", None)
     options["connect_timeout"] = PATIENCE_SECONDS

@@ -59,9 +59,9 @@ class Matter:
 
     def called(self, pgid: str) -> str:
         """Return the URI of a trigger, its name in the database where the code has none."""
-        known = dict(zip(self.session.triggers, self.session.uris, strict=True))
+        known = dict(zip(self.session.triggers, self.session.uris, strict=False))
         registered = self.registered.get(pgid)
-        return known.get(pgid) or (registered.uri if registered else pgid)
+        return (registered.uri if registered else None) or known.get(pgid) or pgid
 
     def is_kind(self, pgid: str, kind: str) -> bool:
         """Tell whether the class of a trigger, or a base of it, has a name."""
@@ -74,6 +74,7 @@ def findings(matter: Matter, *, at_work: bool = False) -> Iterator[str]:
 
     ``at_work`` says that the session goes on for a reason that is known to whoever asks.
     """
+    yield from _other_names(matter)
     yield from _about_its_end(matter, at_work=at_work)
     yield from _too_many_rows(matter)
     yield from _aside_without_rows(matter)
@@ -94,6 +95,22 @@ def _about_its_end(matter: Matter, *, at_work: bool) -> Iterator[str]:
     late = sum(one.late for one in matter.own)
     if late:
         yield f"{_rows(late)} {_were(late)} written after the session's end."
+    recorded = sum(
+        one.late for one in matter.evidence.sent if one.session == session.id and not one.error
+    )
+    if recorded:
+        number = _counted(recorded, "statement")
+        yield f"{number} {_were(recorded)} put on record after the session's end."
+
+
+def _other_names(matter: Matter) -> Iterator[str]:
+    """Whoever approved a session read its URIs; what stands aside is a trigger by its name."""
+    declared = {one.uri: pgid for pgid, one in matter.registered.items()}
+    for pgid, uri in zip(matter.session.triggers, matter.session.uris, strict=False):
+        known = matter.registered.get(pgid)
+        if (known is not None and known.uri != uri) or declared.get(uri, pgid) != pgid:
+            means = f", which is {known.uri}" if known is not None else ""
+            yield f"The session was asked for as {uri}, and is about {pgid}{means}."
 
 
 def _too_many_rows(matter: Matter) -> Iterator[str]:

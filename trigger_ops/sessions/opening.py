@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+from collections.abc import Callable
 from typing import Any
 
 from django.db import DatabaseError, connections
@@ -19,6 +20,7 @@ from trigger_ops.models import Session
 from trigger_ops.records import SessionRequest
 from trigger_ops.sessions.beside import beside
 from trigger_ops.sessions.current import outside_all
+from trigger_ops.sessions.encodings import fitted, json_text
 from trigger_ops.sessions.refusals import refusal_code, state_of
 from trigger_ops.sessions.statuses import Status, status_of
 from trigger_ops.sql import Composable
@@ -69,11 +71,13 @@ def open_session(alias: str, request: SessionRequest) -> int:
             f'The tables of sessions are missing on "{alias}": run manage.py migrate '
             f"--database {alias}."
         )
-    statement = sql.SQL(_OPEN).format(
-        home=sql.Identifier(home), asked=sql.Literal(json.dumps(_asked(request)))
-    )
+
+    def opening(raw: Any) -> Composable:
+        asked = sql.Literal(json_text(_asked(request), raw))
+        return sql.SQL(_OPEN).format(home=sql.Identifier(home), asked=asked)
+
     try:
-        return int(_ask_beside(alias, statement)[0][0])
+        return int(_ask_beside(alias, opening)[0][0])
     except DatabaseError as error:
         raise _refusal(alias, error) from error
 
@@ -87,14 +91,17 @@ def close_session(
         SessionRefused: when a second connection is needed and cannot be had.
         DatabaseError: for anything the database refuses.
     """
-    statement = sql.SQL(_CLOSE).format(
-        home=sql.Identifier(home),
-        session=sql.Literal(session),
-        wanted=sql.Literal(wanted.value),
-        actor=sql.Literal(actor),
-        cause=sql.Literal(cause),
-    )
-    return SessionState(_ask_beside(alias, statement)[0][0])
+
+    def closing(raw: Any) -> Composable:
+        return sql.SQL(_CLOSE).format(
+            home=sql.Identifier(home),
+            session=sql.Literal(session),
+            wanted=sql.Literal(wanted.value),
+            actor=sql.Literal(fitted(actor, raw)),
+            cause=sql.Literal(fitted(cause, raw)),
+        )
+
+    return SessionState(_ask_beside(alias, closing)[0][0])
 
 
 def look(alias: str, home: str, session: int, *, apart: bool = False) -> Look | None:
@@ -106,7 +113,7 @@ def look(alias: str, home: str, session: int, *, apart: bool = False) -> Look | 
     """
     statement = sql.SQL(_LOOK).format(sessions=named(home, Session), session=sql.Literal(session))
     for state, uris, triggers, opener, expires, cause in _ask_beside(
-        alias, statement, apart=apart
+        alias, lambda _: statement, apart=apart
     ):
         return Look(
             state=SessionState(state),
@@ -152,9 +159,9 @@ def joins_transaction(alias: str) -> bool:
     return True
 
 
-def _ask_beside(alias: str, statement: Composable, *, apart: bool = False) -> list[Any]:
+def _ask_beside(alias: str, ask: Callable[[Any], Composable], *, apart: bool = False) -> list[Any]:
     with beside(alias, apart=apart) as connection, connection.cursor() as cursor:
-        cursor.execute(statement)
+        cursor.execute(ask(connection.connection))
         return list(cursor.fetchall())
 
 

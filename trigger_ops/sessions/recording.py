@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError
 from django.db.backends.postgresql.psycopg_any import sql
@@ -15,6 +15,7 @@ from trigger_ops.catalog.transactions import first_line
 from trigger_ops.exceptions import SessionRefused
 from trigger_ops.sessions.beside import beside
 from trigger_ops.sessions.current import Presence
+from trigger_ops.sessions.encodings import fitted, json_text
 from trigger_ops.sql import Composable
 
 LOGGER = logging.getLogger("trigger_ops")
@@ -39,13 +40,16 @@ class Statement:
     message: str = ""
 
 
-def recorded(statements: Iterable[Statement]) -> list[Composable]:
-    """Return what puts statements on record, in their order: one statement for each session."""
+def recorded(statements: Iterable[Statement], raw: Any = None) -> list[Composable]:
+    """Return what puts statements on record, in their order: one statement for each session.
+
+    ``raw`` is the driver's connection, where it is not the one that the templates were made for.
+    """
     return [
         sql.SQL(_RECORD).format(
             home=sql.Identifier(session.home),
             session=sql.Literal(session.id),
-            statements=sql.Literal(json.dumps([_row(one) for one in some])),
+            statements=sql.Literal(json_text([_row(one) for one in some], raw)),
         )
         for session, some in groupby(statements, key=lambda one: one.session)
     ]
@@ -61,14 +65,16 @@ def _row(one: Statement) -> dict[str, object]:
     }
 
 
-def told(session: int | None, home: str, kind: str, actor: str, detail: object) -> Composable:
-    """Return what puts an event on record."""
+def told(
+    session: int | None, home: str, kind: str, actor: str, detail: object, raw: Any = None
+) -> Composable:
+    """Return what puts an event on record, over the driver's connection ``raw``."""
     return sql.SQL(_TELL).format(
         home=sql.Identifier(home),
         session=sql.Literal(session),
         kind=sql.Literal(kind),
-        actor=sql.Literal(actor),
-        detail=sql.Literal(json.dumps(detail)),
+        actor=sql.Literal(fitted(actor, raw)),
+        detail=sql.Literal(json_text(detail, raw)),
     )
 
 
@@ -92,19 +98,7 @@ def record_failures(failures: Sequence[Statement], *, apart: bool = False) -> li
     left: list[Statement] = []
     for session, some in groupby(failures, key=lambda one: one.session):
         ours = list(some)
-        writing = recorded(one for one in ours if not one.code)
-        writing += [
-            told(
-                session.id,
-                session.home,
-                REFUSED,
-                session.actor,
-                {"code": one.code, "message": one.message, "template": one.template},
-            )
-            for one in ours
-            if one.code
-        ]
-        if not _written(session, writing, apart=apart):
+        if not _written(session, ours, apart=apart):
             left += ours
     return left
 
@@ -118,17 +112,25 @@ def log_lost(failures: Sequence[Statement]) -> None:
     )
 
 
-def _written(session: Presence, writing: Sequence[Composable], *, apart: bool) -> bool:
+def _written(session: Presence, failures: Sequence[Statement], *, apart: bool) -> bool:
     try:
         with beside(session.database, apart=apart) as connection, connection.cursor() as cursor:
-            for statement in writing:
+            for statement in _writing(session, failures, connection.connection):
                 cursor.execute(statement)
     except (DatabaseError, InterfaceError, SessionRefused) as error:
         LOGGER.warning(
             "Session %s: %d failed statements are not on record yet: %s.",
             session.id,
-            len(writing),
+            len(failures),
             first_line(error),
         )
         return False
     return True
+
+
+def _writing(session: Presence, failures: Sequence[Statement], raw: Any) -> Iterator[Composable]:
+    yield from recorded((one for one in failures if not one.code), raw)
+    for one in failures:
+        if one.code:
+            detail = {"code": one.code, "message": one.message, "template": one.template}
+            yield told(session.id, session.home, REFUSED, session.actor, detail, raw)

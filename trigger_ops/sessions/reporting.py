@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from trigger_ops.ledger.evidence import (
     read_changes,
@@ -24,6 +26,8 @@ from trigger_ops.records import (
 from trigger_ops.registry import registered_triggers
 from trigger_ops.sessions.findings import Matter, findings
 from trigger_ops.sessions.witnessed import read_witnessed
+
+_WRITES = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,11 +97,29 @@ def account_of(alias: str, home: str, session: SessionRecord) -> SessionAccount:
         DatabaseUnreadable: when the database cannot be asked.
     """
     (report,) = reports_on(alias, home, [session])
+    changes = tuple(read_changes(alias, home, session.id))
     return SessionAccount(
         report=report,
         transactions=tuple(read_transactions(alias, home, [session.id])),
-        statements=tuple(read_statements(alias, home, session.id)),
+        statements=tuple(_counted(read_statements(alias, home, session.id), changes)),
         decisions=tuple(read_decisions(alias, home, [session.id])),
-        changes=tuple(read_changes(alias, home, session.id)),
+        changes=changes,
         events=tuple(read_events(alias, home, [session.id])),
     )
+
+
+def _counted(
+    statements: Sequence[StatementRecord], changes: Sequence[ChangeRecord]
+) -> Iterator[StatementRecord]:
+    """Yield statements with the rows of those that were put on record before they ran.
+
+    One that a transaction of its own was made for wrote what that transaction did.
+    """
+    alone = Counter(one.transaction for one in statements if not one.error)
+    written = Counter(one.transaction for one in changes)
+    for one in statements:
+        is_whole = one.rows is None and not one.error and alone[one.transaction] == 1
+        if is_whole and (written[one.transaction or 0] or _WRITES.match(one.template)):
+            yield dataclasses.replace(one, rows=written[one.transaction or 0])
+        else:
+            yield one

@@ -8,6 +8,8 @@ from typing import Any
 from django.db.backends.postgresql import psycopg_any
 from django.db.backends.postgresql.psycopg_any import is_psycopg3, sql
 
+from trigger_ops.sessions.encodings import fitted
+
 LONGEST_TEMPLATE = 10_000
 """Characters of a statement that are recorded; a bulk insert has many that say nothing new."""
 
@@ -91,7 +93,8 @@ def template_of(statement: Any, raw: Any) -> str:
     """Return a statement as it is recorded: with placeholders, never with parameters.
 
     Literals that somebody typed into the text are part of it. Those of a composed statement
-    (``sql.Literal``) are not. ``raw`` is the driver's connection.
+    (``sql.Literal``) are not. What the database cannot keep is an escape: that must not break the
+    statement that it is sent with. ``raw`` is the driver's connection.
     """
     if isinstance(statement, bytes):
         text = statement.decode("utf-8", "replace")
@@ -100,7 +103,9 @@ def template_of(statement: Any, raw: Any) -> str:
     else:
         text = _composed(statement, raw)
     text = text.replace("\0", "").encode("utf-8", "replace").decode("utf-8").strip()
-    return text if len(text) <= LONGEST_TEMPLATE else f"{text[:LONGEST_TEMPLATE]}…"
+    if len(text) > LONGEST_TEMPLATE:
+        text = f"{text[:LONGEST_TEMPLATE]}…"
+    return fitted(text, raw)
 
 
 def _composed(statement: Any, raw: Any) -> str:

@@ -308,13 +308,35 @@ SELECT p.oid::int8 AS oid, p.proname::text AS name, pg_get_function_identity_arg
 SELECT r.rolname::text AS name FROM pg_roles r WHERE r.rolname = ANY (%(roles)s::name[]) ORDER BY 1
 
 -- own_tables --
--- Our own tables, with the roles that may read them, and whether everybody may look into their schema.
-SELECT c.relname::text AS name, pg_has_role(c.relowner, 'USAGE') AS may_alter, pg_get_userbyid(c.relowner)::text AS owner,
+-- Our own tables, with the roles that may read them and those that may write them without owning them, and whether everybody may
+-- look into their schema.
+SELECT c.oid::int8 AS oid, c.relname::text AS name, pg_has_role(c.relowner, 'USAGE') AS may_alter, pg_get_userbyid(c.relowner)::text AS owner,
        has_schema_privilege('public', n.oid, 'USAGE') AS is_public, has_schema_privilege(n.oid, 'CREATE') AS may_create,
-       ARRAY(SELECT r.rolname::text FROM pg_roles r WHERE r.rolname = ANY (%(roles)s::name[]) AND has_table_privilege(r.oid, c.oid, 'SELECT') ORDER BY 1) AS readers
+       ARRAY(SELECT r.rolname::text FROM pg_roles r WHERE r.rolname = ANY (%(roles)s::name[]) AND has_table_privilege(r.oid, c.oid, 'SELECT') ORDER BY 1) AS readers,
+       ARRAY(SELECT r.rolname::text FROM pg_roles r
+              WHERE r.rolname = ANY (%(roles)s::name[]) AND NOT pg_has_role(r.oid, c.relowner, 'MEMBER')
+                AND (has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+                     OR has_any_column_privilege(r.oid, c.oid, 'INSERT, UPDATE, REFERENCES')) ORDER BY 1) AS writers
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = %(home)s AND c.relname = ANY (%(own)s::name[]) AND c.relkind IN ('r', 'p')
  ORDER BY c.relname
+
+-- own_grants --
+-- Rights to write our own tables and their sequences that somebody was granted who is not their owner; an empty role is everybody.
+-- "asked" tells that one of the asked roles has them: by itself, as everybody does, or as a member.
+SELECT c.relname::text AS name, c.relkind = 'S' AS is_sequence, CASE g.grantee WHEN 0 THEN '' ELSE pg_get_userbyid(g.grantee)::text END AS role,
+       array_agg(DISTINCT g.privilege_type ORDER BY g.privilege_type) AS rights,
+       g.grantee = 0 OR EXISTS (SELECT FROM pg_roles r WHERE r.rolname = ANY (%(roles)s::name[]) AND pg_has_role(r.oid, g.grantee, 'MEMBER')) AS asked
+  FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace
+  JOIN pg_class c ON c.oid = t.oid OR (c.relkind = 'S' AND EXISTS (
+       SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid AND d.deptype IN ('a', 'i')))
+ CROSS JOIN LATERAL (SELECT x.grantee, x.privilege_type FROM aclexplode(c.relacl) x
+                     UNION SELECT x.grantee, x.privilege_type FROM pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) x WHERE a.attrelid = c.oid) g
+ WHERE n.nspname = %(home)s AND t.relname = ANY (%(own)s::name[]) AND t.relkind IN ('r', 'p')
+   AND g.privilege_type IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER', 'USAGE')
+   AND (g.grantee = 0 OR NOT pg_has_role(g.grantee, c.relowner, 'MEMBER'))
+ GROUP BY c.relname, c.relkind, g.grantee
+ ORDER BY 1, 3
 
 -- watched --
 -- Tables that may be watched, with all partitions below them, and the names of their columns.

@@ -6,6 +6,22 @@ CREATE OR REPLACE FUNCTION {schema}.gate_body() RETURNS text LANGUAGE sql IMMUTA
 -- What pgtrigger makes of it with every trigger that it installs.
 CREATE OR REPLACE FUNCTION {schema}.stock_body() RETURNS text LANGUAGE sql IMMUTABLE AS $body$ SELECT {stock}::pg_catalog.text $body$
 
+-- own_functions --
+-- Our own functions as they have to be: signature, and digest of what they do.
+CREATE OR REPLACE FUNCTION {schema}.own_functions() RETURNS jsonb LANGUAGE sql IMMUTABLE AS $body$ SELECT {functions}::pg_catalog.jsonb $body$
+
+-- own_tables --
+-- The names of our own tables.
+CREATE OR REPLACE FUNCTION {schema}.own_tables() RETURNS jsonb LANGUAGE sql IMMUTABLE AS $body$ SELECT {tables}::pg_catalog.jsonb $body$
+
+-- digest --
+-- Digests what a function does: body, language, whose rights it has, settings, volatility.
+CREATE OR REPLACE FUNCTION {schema}.digest(function oid) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $body$
+    SELECT encode(sha256(convert_to(concat_ws(' ', l.lanname, p.prosecdef::text, p.provolatile, array_to_string(p.proconfig, ';'), p.prosrc), 'UTF8')), 'hex')
+      FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.oid = function
+$body$
+
 -- refuse --
 -- Ends a statement of DDL with a sentence.
 CREATE OR REPLACE FUNCTION {schema}.refuse(fault text) RETURNS void
@@ -32,8 +48,8 @@ CREATE OR REPLACE FUNCTION {schema}.asks(relation oid, late boolean, function_sc
 $body$
 
 -- watch --
--- Runs after every statement that may switch a witness or replace the gate. The gate comes back at once in the place of pgtrigger's
--- function; a witness that is made anew fires always from the start.
+-- Runs after every statement that may switch a witness, replace the gate, or change what that asks. The gate comes back at once in
+-- the place of pgtrigger's function; a witness that is made anew fires always from the start.
 CREATE OR REPLACE FUNCTION {schema}.watch() RETURNS event_trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
@@ -51,6 +67,14 @@ BEGIN
             LOOP
                 PERFORM {schema}.refuse(format('%I on %s has to stay ENABLE ALWAYS', one.tgname, one.relation));
             END LOOP;
+            IF command.command_tag = 'ALTER TABLE' THEN
+                SELECT name INTO one FROM jsonb_array_elements_text({schema}.own_tables()) name
+                 WHERE EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = {home_name})
+                   AND to_regclass(format('%I.%I', {home_name}, name)) IS NULL LIMIT 1;
+                IF FOUND THEN
+                    PERFORM {schema}.refuse(format('table %I.%I has to stay where it was', {home_name}, one.name));
+                END IF;
+            END IF;
         ELSIF command.classid = 'pg_trigger'::regclass THEN
             SELECT t.tgname::text AS name, t.tgrelid::regclass AS relation, t.tgenabled, p.proname::text AS executes,
                    n.nspname = {home_name} AND starts_with(p.proname::text, 'trigger_ops_') AS ours
@@ -69,7 +93,9 @@ BEGIN
                    p.prosrc = {schema}.gate_body() AS has_gate,
                    p.prosrc = {schema}.gate_body() AND l.lanname = 'sql' AND plain AS is_gate,
                    p.prosrc = {schema}.stock_body() AND l.lanname = 'plpgsql' AND plain AS is_stock,
-                   p.proname = '_pgtrigger_should_ignore' AND p.pronargs = 1 AND p.proargtypes[0] = 'name'::regtype AS in_place
+                   p.proname = '_pgtrigger_should_ignore' AND p.pronargs = 1 AND p.proargtypes[0] = 'name'::regtype AS in_place,
+                   CASE WHEN n.nspname = {home_name} THEN {schema}.own_functions() ->> format('%s(%s)', p.proname, oidvectortypes(p.proargtypes)) END AS wanted,
+                   {schema}.digest(p.oid) AS digest
               INTO one
               FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
              CROSS JOIN LATERAL (SELECT NOT p.prosecdef AND p.proconfig IS NULL AND p.prosupport = 0 AND p.provolatile = 'v'
@@ -84,6 +110,11 @@ BEGIN
                 END IF;
             ELSIF one.has_gate AND command.command_tag <> 'CREATE FUNCTION' THEN
                 PERFORM {schema}.refuse(format('%s is the gate and has to stay where it was', one.signature));
+            ELSIF one.wanted <> one.digest THEN
+                PERFORM {schema}.refuse(format('%s has to stay what the guard asks', one.signature));
+            ELSIF one.wanted IS NULL AND command.command_tag <> 'CREATE FUNCTION'
+                  AND EXISTS (SELECT FROM jsonb_each_text({schema}.own_functions()) f WHERE f.value = one.digest) THEN
+                PERFORM {schema}.refuse(format('%s is asked by the guard and has to stay where it was', one.signature));
             END IF;
         END IF;
     END LOOP;

@@ -122,7 +122,7 @@ BEGIN
      WHERE t.transaction = this AND t.session_id = session;
     IF (before + written <= most) IS NOT TRUE THEN
         RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO007', MESSAGE = format(
-            'trigger_ops: session %s may write %s rows and no more: do the work in several sessions, or raise TRIGGER_OPS["SESSION_ROWS"].', session, most);
+            'trigger_ops: session %s may write %s rows and no more: do the work in several sessions, or raise TRIGGER_OPS["SESSION_ROWS"] and run manage.py pgtrigger guard install.', session, most);
     END IF;
     PERFORM set_config('trigger_ops.rows', concat_ws(',', this, session, written), true);
     RETURN before + written;
@@ -194,11 +194,12 @@ BEGIN
     END IF;
     rows := current_setting('trigger_ops.rows', true);
     IF asked <> '' AND starts_with(rows, this || ',' || asked || ',') THEN
+        -- A count that is no count of ours is counted anew, below.
         wrote := split_part(rows, ',', 3)::bigint + 1;
         INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause)
         SELECT t.session_id, t.rows_before + wrote, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, 'session'
           FROM {home}.trigger_ops_sessiontransaction t JOIN {home}.trigger_ops_session s ON s.id = t.session_id
-         WHERE t.transaction = this AND t.session_id::text = asked AND t.at >= transaction_timestamp() AND t.rows_before + wrote <= s.most_rows;
+         WHERE t.transaction = this AND t.session_id::text = asked AND t.at >= transaction_timestamp() AND wrote > 0 AND t.rows_before + wrote <= s.most_rows;
         IF FOUND THEN
             PERFORM set_config('trigger_ops.rows', concat_ws(',', this, asked, wrote), true);
             RETURN NULL;

@@ -1,18 +1,34 @@
 -- person --
 -- Tells people apart: neither case, nor blanks and what nobody sees, nor another way to write the same letters make somebody else.
+-- Where the database's own locale folds ASCII alone, a collation that knows letters does it.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_person(name text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    folding text[] := '{{und-x-icu,pg_unicode_fast,pg_c_utf8,C.utf8,en_US.utf8}}';
+    fold text;
 BEGIN
     IF getdatabaseencoding() = 'UTF8' THEN
         -- Soft hyphen, blanks of no width, marks of direction, word joiner and byte order mark.
         name := translate(normalize(name, NFKC), chr(173) || chr(8203) || chr(8204) || chr(8205) || chr(8206) || chr(8207) || chr(8288) || chr(65279), '');
     END IF;
-    RETURN lower(regexp_replace(name, '[[:space:][:cntrl:]]', '', 'g'));
+    name := regexp_replace(name, '[[:space:][:cntrl:]]', '', 'g');
+    -- ICU knows neither of these encodings.
+    IF getdatabaseencoding() NOT IN ('SQL_ASCII', 'MULE_INTERNAL', 'EUC_JIS_2004') THEN
+        SELECT c.collname INTO fold FROM pg_collation c
+         WHERE c.collnamespace = 'pg_catalog'::regnamespace AND c.collname::text = ANY (folding)
+           AND c.collencoding IN (-1, (SELECT d.encoding FROM pg_database d WHERE d.datname = current_database()))
+         ORDER BY array_position(folding, c.collname::text) LIMIT 1;
+    END IF;
+    IF fold IS NOT NULL THEN
+        EXECUTE format('SELECT lower(upper($1 COLLATE %I))', fold) INTO name USING name;
+    END IF;
+    RETURN lower(name);
 END
 $body$
 
 -- open --
--- Asks for a session; one that needs nobody's yes is active at once. What is asked for comes as one document.
+-- Asks for a session; one that needs nobody's yes is active at once. What is asked for comes as one document. "asked" is no
+-- state that a row keeps: it tells the state machine that this is a request, and no row that somebody loads.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_open(asked jsonb) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
@@ -21,7 +37,7 @@ BEGIN
     INSERT INTO {home}.trigger_ops_session
            (state, uris, triggers, reason, ticket, surface, opener, opener_key, opener_email, host, application,
             needs, lasts, idle, longest, waits, most_rows, most_extensions, nonce)
-    VALUES ('pending', asked -> 'uris', asked -> 'triggers', asked ->> 'reason', coalesce(asked ->> 'ticket', ''), asked ->> 'surface',
+    VALUES ('asked', asked -> 'uris', asked -> 'triggers', asked ->> 'reason', coalesce(asked ->> 'ticket', ''), asked ->> 'surface',
             asked ->> 'opener', coalesce(asked ->> 'opener_key', ''), coalesce(asked ->> 'opener_email', ''), coalesce(asked ->> 'host', ''),
             current_setting('application_name'), coalesce((asked ->> 'needs')::integer, 0), (asked ->> 'lasts')::interval, (asked ->> 'idle')::interval,
             (asked ->> 'longest')::interval, (asked ->> 'waits')::interval, (asked ->> 'most_rows')::integer, (asked ->> 'most_extensions')::smallint, asked ->> 'nonce')
@@ -90,12 +106,12 @@ END
 $body$
 
 -- tell --
--- Puts on record what happened to a session, or what was denied to somebody without one. That somebody approved is told by
--- the functions that see to it, and by nobody else.
+-- Puts on record what happened to a session, or what was denied to somebody without one. What changes a session's state is told
+-- by the functions that see to it, and by nobody else.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_tell(session bigint, kind text, actor text, detail jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
-    IF kind IN ('requested', 'approved', 'activated', 'extended') THEN
+    IF btrim(lower(kind)) IN ('requested', 'approved', 'activated', 'extended', 'denied', 'ended', 'revoked', 'expired', 'abandoned') THEN
         RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO011', MESSAGE = format(
             'trigger_ops: "%s" is put on record when it happens, and cannot be told.', kind);
     END IF;
@@ -104,13 +120,20 @@ END
 $body$
 
 -- record --
--- Puts the statements of a session on record; those without a transaction belong to this one.
+-- Puts the statements of a session on record. One that succeeded belongs to this transaction, which has to have entered the
+-- session; one that failed belongs to none, and comes from the role of the session not long after its end. Others are passed over
+-- without an error, which might take a transaction with it that is in order.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_record(session bigint, statements jsonb) RETURNS void
     LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
     INSERT INTO {home}.trigger_ops_sessionstatement (session_id, transaction, template, digest, rows, took_ms, error, at)
-    SELECT session, coalesce(one.transaction, CASE WHEN coalesce(one.error, '') = '' THEN pg_current_xact_id()::text::bigint END), one.template,
-           encode(sha256(convert_to(one.template, 'UTF8')), 'hex'), one.rows, one.took_ms, coalesce(one.error, ''), coalesce(one.at, clock_timestamp())
-      FROM jsonb_to_recordset(statements) AS one (transaction bigint, template text, rows bigint, took_ms double precision, error text, at timestamptz)
+    SELECT s.id, CASE WHEN coalesce(one.error, '') = '' THEN pg_current_xact_id()::text::bigint END, one.template,
+           encode(sha256(convert_to(one.template, 'UTF8')), 'hex'), one.rows, one.took_ms, coalesce(one.error, ''), clock_timestamp()
+      FROM jsonb_to_recordset(statements) AS one (template text, rows bigint, took_ms double precision, error text)
+      JOIN {home}.trigger_ops_session s ON s.id = session
+     WHERE CASE WHEN coalesce(one.error, '') = ''
+           THEN EXISTS (SELECT FROM {home}.trigger_ops_sessiontransaction t
+                         WHERE t.session_id = s.id AND t.transaction = pg_current_xact_id()::text::bigint AND t.role = session_user AND t.at >= transaction_timestamp())
+           ELSE s.role = session_user AND (least(s.ended, s.expires) + interval '1 hour' <= clock_timestamp()) IS NOT TRUE END
 $body$
 
 -- acknowledge --
@@ -218,37 +241,65 @@ CREATE OR REPLACE FUNCTION {home}.trigger_ops_is_idle(session bigint) RETURNS bo
 $body$
 
 -- state_machine --
--- What a session may become: scope and reason never change, final states are final, the database's clock decides.
+-- What a session may be asked for and become: scope and reason never change, final states are final, the database's clock decides.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_state_machine() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     now_is timestamptz := clock_timestamp();
+    guard {home}.trigger_ops_guard;
     votes integer;
     fault text;
 BEGIN
-    IF TG_OP = 'INSERT' THEN
+    IF TG_OP = 'INSERT' AND NEW.state IS DISTINCT FROM 'asked' THEN
+        -- Loaded from elsewhere: what is over is kept as it was there, and nothing else goes on here.
+        IF NEW.state IN ('pending', 'active') THEN
+            NEW.ended := now_is;
+            NEW.end_cause := format('It was loaded from elsewhere, where it was %s.', NEW.state);
+            NEW.state := 'abandoned';
+        END IF;
+        RETURN NEW;
+    ELSIF TG_OP = 'INSERT' THEN
+        SELECT * INTO guard FROM {home}.trigger_ops_guard;
         NEW.state := 'pending';
         NEW.opened := now_is;
         NEW.role := session_user;
         NEW.extensions := 0;
         NEW.activated := NULL; NEW.expires := NULL; NEW.ended := NULL; NEW.ended_by := ''; NEW.end_cause := '';
         NEW.reason := regexp_replace(NEW.reason, '^[[:space:]]+|[[:space:]]+$', '', 'g');
+        -- Who asks says what the settings of that process allow; the guard's row says what holds.
+        NEW.longest := least(NEW.longest, guard.longest);
+        NEW.idle := least(NEW.idle, guard.idle);
+        NEW.waits := least(NEW.waits, guard.waits);
+        NEW.most_rows := least(NEW.most_rows, guard.most_rows);
+        NEW.most_extensions := least(NEW.most_extensions, guard.most_extensions);
         fault := CASE
             WHEN coalesce(jsonb_typeof(NEW.triggers), '') <> 'array' THEN 'it names no trigger'
             WHEN jsonb_array_length(NEW.triggers) = 0 THEN 'it names no trigger'
             WHEN coalesce(jsonb_typeof(NEW.uris), '') <> 'array' THEN 'it does not name each trigger once'
-            WHEN jsonb_array_length(NEW.triggers) <> jsonb_array_length(NEW.uris) THEN 'it does not name each trigger once'
+            WHEN jsonb_array_length(NEW.triggers) <> jsonb_array_length(NEW.uris)
+              OR jsonb_array_length(NEW.triggers) <> (SELECT count(DISTINCT one) FROM jsonb_array_elements_text(NEW.triggers) one)
+            THEN 'it does not name each trigger once'
+            WHEN jsonb_array_length(NEW.triggers) > guard.most_triggers THEN format('it names more than %s triggers, and may not until manage.py pgtrigger guard install has put other settings here', guard.most_triggers)
             WHEN coalesce({home}.trigger_ops_person(NEW.reason), '') = '' THEN 'it gives no reason'
             WHEN coalesce({home}.trigger_ops_person(NEW.opener), '') = '' THEN 'nobody opens it'
-            WHEN NEW.lasts <= interval '0' OR NEW.lasts > NEW.longest OR NEW.idle <= interval '0' OR NEW.waits <= interval '0' THEN 'its times do not fit together'
-            WHEN NEW.needs < 0 OR NEW.most_rows < 1 THEN 'its limits are not positive' END;
+            WHEN NEW.lasts > guard.longest THEN format('it would last for %s, and may for %s at most, until manage.py pgtrigger guard install has put other settings here', NEW.lasts, guard.longest)
+            WHEN (NEW.lasts > interval '0' AND NEW.lasts <= NEW.longest AND NEW.idle > interval '0' AND NEW.waits > interval '0') IS NOT TRUE THEN 'its times do not fit together'
+            WHEN (NEW.needs >= 0 AND NEW.most_rows >= 1 AND NEW.most_extensions >= 0) IS NOT TRUE THEN 'its limits are not positive' END;
+        IF fault IS NULL THEN
+            -- Whoever reviews reads the URIs, and the gate the triggers.
+            SELECT format('%s is not the trigger %s', u.uri, t.trigger) INTO fault
+              FROM jsonb_array_elements_text(NEW.triggers) WITH ORDINALITY t (trigger, place)
+              JOIN jsonb_array_elements_text(NEW.uris) WITH ORDINALITY u (uri, place) ON u.place = t.place
+             WHERE guard.uris ->> t.trigger IS DISTINCT FROM u.uri
+               AND (guard.uris ? t.trigger OR EXISTS (SELECT FROM jsonb_each_text(guard.uris) k WHERE k.value = u.uri))
+             ORDER BY t.place LIMIT 1;
+        END IF;
         IF fault IS NOT NULL THEN
             RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO011', MESSAGE = format('trigger_ops: the session cannot be asked for: %s.', fault);
         END IF;
-        NEW.needs := greatest(NEW.needs, (SELECT max(CASE coalesce(p.mode, g.policy) WHEN 'four_eyes' THEN greatest(1, coalesce(p.approvals, g.approvals)) END)
+        NEW.needs := greatest(NEW.needs, (SELECT max(CASE coalesce(p.mode, guard.policy) WHEN 'four_eyes' THEN greatest(1, coalesce(p.approvals, guard.approvals)) END)
                                             FROM jsonb_array_elements_text(NEW.triggers) one
-                                            LEFT JOIN {home}.trigger_ops_policy p ON p.trigger = one
-                                            LEFT JOIN {home}.trigger_ops_guard g ON true));
+                                            LEFT JOIN {home}.trigger_ops_policy p ON p.trigger = one));
         RETURN NEW;
     END IF;
     IF OLD.state NOT IN ('pending', 'active') THEN
@@ -304,6 +355,7 @@ $body$
 
 -- review_rules --
 -- Nobody reviews their own request or votes twice, and only what is pending can be reviewed. The row lock makes races one by one.
+-- A row that has its person already was a vote elsewhere, and is kept: of a session that is over, or yet to be loaded.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_review_rules() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
@@ -312,6 +364,9 @@ DECLARE
     code text := 'TO015';
 BEGIN
     SELECT * INTO one FROM {home}.trigger_ops_session s WHERE s.id = NEW.session_id FOR UPDATE;
+    IF NEW.person <> '' AND (one.id IS NULL OR one.state NOT IN ('pending', 'active')) THEN
+        RETURN NEW;
+    END IF;
     NEW.reviewer := btrim(NEW.reviewer);
     NEW.person := {home}.trigger_ops_person(NEW.reviewer);
     NEW.at := clock_timestamp();
@@ -340,20 +395,23 @@ END
 $body$
 
 -- review_outcome --
--- Counts votes: a no ends the request, enough yeses begin the session.
+-- Counts votes: a no ends the request, enough yeses begin the session. A vote that was loaded, for a session that is over, is none.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_review_outcome() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     wanted integer;
     votes integer;
 BEGIN
+    SELECT s.needs INTO wanted FROM {home}.trigger_ops_session s WHERE s.id = NEW.session_id AND s.state = 'pending';
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
     INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor, detail)
     VALUES (NEW.session_id, CASE NEW.verdict WHEN 'deny' THEN 'denied' ELSE 'approved' END, NEW.reviewer, jsonb_build_object('remark', NEW.remark));
     IF NEW.verdict = 'deny' THEN
         UPDATE {home}.trigger_ops_session s SET state = 'denied', ended_by = NEW.reviewer, end_cause = NEW.remark WHERE s.id = NEW.session_id;
         RETURN NULL;
     END IF;
-    SELECT s.needs INTO wanted FROM {home}.trigger_ops_session s WHERE s.id = NEW.session_id;
     SELECT count(*) INTO votes FROM {home}.trigger_ops_review r WHERE r.session_id = NEW.session_id AND r.verdict = 'approve';
     IF votes >= wanted THEN
         UPDATE {home}.trigger_ops_session s SET state = 'active' WHERE s.id = NEW.session_id;

@@ -22,13 +22,26 @@ from pgtrigger.management.commands.pgtrigger import Command as StockCommand
 
 from trigger_ops.management.outcomes import Outcome, errors_as_sentences
 from trigger_ops.management.streams import environment_colour
-from trigger_ops.management.subcommands import changes, check, diff, guard, log, ls, plan, session
+from trigger_ops.management.subcommands import (
+    allow,
+    changes,
+    check,
+    diff,
+    drift,
+    guard,
+    log,
+    ls,
+    notify,
+    plan,
+    session,
+)
 from trigger_ops.management.subcommands.contradictions import refuse_unspeakable
 from trigger_ops.management.subcommands.options import add_general_options
 from trigger_ops.states import ExitCode
 
 _READING = {"ls": ls, "diff": diff, "check": check, "plan": plan}
-_GROUPS: dict[str, Any] = {"guard": guard, "session": session}
+_LAST = {"notify": notify, "log": log}
+_GROUPS: dict[str, Any] = {"guard": guard, "session": session, "allow": allow, "drift": drift}
 
 
 class Command(StockCommand):
@@ -63,9 +76,10 @@ class Command(StockCommand):
                 two = inner.add_parser(name, help=summary, description=summary)
                 add_arguments(two)
                 self._finish_parser(two, handle)
-        one = subparsers.add_parser("log", help=log.SUMMARY, description=log.SUMMARY)
-        log.add_arguments(one)
-        self._finish_parser(one, log.handle)
+        for name, module in _LAST.items():
+            one = subparsers.add_parser(name, help=module.SUMMARY, description=module.SUMMARY)
+            module.add_arguments(one)
+            self._finish_parser(one, module.handle)
 
     def _finish_parser(self, parser: CommandParser, handle: Callable[..., None]) -> None:
         add_general_options(parser)

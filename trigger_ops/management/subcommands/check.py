@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from trigger_ops import api
 from trigger_ops.drift import Report
+from trigger_ops.durations import duration
+from trigger_ops.exceptions import BadSettings, NotRecorded
+from trigger_ops.management.actors import operating_system_actor
 from trigger_ops.management.outcomes import Outcome
-from trigger_ops.management.streams import wants_colour, write_data
+from trigger_ops.management.streams import say, wants_colour, write_data
 from trigger_ops.management.subcommands.options import (
     add_target_options,
     databases_of,
     one_of,
     scope_of,
 )
-from trigger_ops.rendering import documents, github, junit, prometheus, reports
+from trigger_ops.metrics import as_text as as_metrics
+from trigger_ops.rendering import documents, freshness, github, junit, reports
 from trigger_ops.rendering.wording import counted, printable
 from trigger_ops.states import ExitCode, Level
 
@@ -28,7 +34,7 @@ _MACHINES: Mapping[str, Callable[[Report], str]] = {
     "json": lambda report: documents.as_json(documents.report_document(report)),
     "junit": junit.as_junit,
     "github": github.as_github,
-    "prometheus": prometheus.as_prometheus,
+    "prometheus": lambda report: as_metrics(api.measure(report)),
 }
 
 
@@ -52,7 +58,19 @@ def add_arguments(parser: CommandParser) -> None:
     )
     parser.add_argument("--format", choices=FORMATS, default="text", help="Default: text")
     parser.add_argument(
-        "--record", action="store_true", help="Remember what was learnt for the next check"
+        "--record",
+        action="store_true",
+        help="Keep the run and its findings, so that they open, change and resolve",
+    )
+    parser.add_argument(
+        "--notify",
+        action="store_true",
+        help="Record, then tell everybody in TRIGGER_OPS['NOTIFY'] of what has changed",
+    )
+    parser.add_argument(
+        "--max-age",
+        metavar="TIME",
+        help="Look only at the last complete recorded run; exit with 3 if it is older, such as 15m",
     )
 
 
@@ -64,20 +82,94 @@ def handle(command: BaseCommand, options: Mapping[str, Any]) -> None:
     """
     wanted = one_of(options["format"], FORMATS, option="--format")
     level = Level[one_of(options["fail_level"].upper(), LEVELS, option="--fail-level")]
+    if options.get("max_age") is not None:
+        _look_back(command, options, wanted, level)
+        return
     report = api.check(
         *options["uris"],
         databases=databases_of(options),
         scope=scope_of(options),
         fail_level=level,
-        record=bool(options["record"]),
+        record=bool(options.get("record") or options.get("notify")),
+        source="command",
+        holder=operating_system_actor(),
+        asked=_asked(command),
     )
     colour = wants_colour(command.stdout, options)
     every = options["verbosity"] > 1
     write_data(command.stdout, _rendered(report, wanted, colour=colour, every=every))
     _name_on_stderr(command, report, verbosity=options["verbosity"])
-    if report.exit_code != ExitCode.CLEAN:
-        told = wanted in _SUMMED_UP
-        raise Outcome(reports.summary_line(report), report.exit_code, told=told)
+    told = wanted in _SUMMED_UP
+    undelivered = _notify(command, options, report)
+    if _is_evidence(options, report):
+        error = api.ping_heartbeat()
+        _say(command, options, error and f"The heartbeat was not heard: {error}")
+    code = report.exit_code
+    if code == ExitCode.CLEAN and undelivered:
+        code, told = ExitCode.INCOMPLETE, False
+    if code != ExitCode.CLEAN:
+        raise Outcome(undelivered or reports.summary_line(report), code, told=told)
+
+
+def _asked(command: BaseCommand) -> dt.datetime:
+    """Return when the check was asked for: with the process, where there is one for it.
+
+    Two that cron starts at the same second are asked for before either of them begins. What the
+    process has computed so far is the least that it has lived.
+    """
+    now = dt.datetime.now(dt.UTC)
+    if getattr(command, "_called_from_command_line", False):
+        return now - dt.timedelta(seconds=time.process_time())
+    return now
+
+
+def _is_evidence(options: Mapping[str, Any], report: Report) -> bool:
+    """Tell whether a complete run was recorded, of all triggers."""
+    recorded = (options.get("record") or options.get("notify")) and not options["uris"]
+    return bool(recorded) and report.complete
+
+
+def _say(command: BaseCommand, options: Mapping[str, Any], sentence: str) -> None:
+    if sentence and options["verbosity"] > 0:
+        say(command.stderr, printable(sentence))
+
+
+def _notify(command: BaseCommand, options: Mapping[str, Any], report: Report) -> str:
+    """Deliver what is due, if that was asked for; return a sentence for what did not arrive."""
+    if not options.get("notify") or report.unrecorded:
+        return ""
+    try:
+        results = [one for one in api.deliver() if one.error]
+    except (BadSettings, NotRecorded) as error:
+        # What was found has been printed, and counts for more.
+        _say(command, options, f"Nobody was told: {error}")
+        return f"Nobody was told: {printable(str(error))}"
+    for one in results:
+        _say(command, options, f"{one.destination} was not told: {one.error}")
+    names = ", ".join(one.destination for one in results)
+    return f"Not everybody could be told: {printable(names)}." if results else ""
+
+
+def _look_back(
+    command: BaseCommand, options: Mapping[str, Any], wanted: str, level: Level
+) -> None:
+    """Print the last complete recorded run, if it is recent enough."""
+    for name in ("record", "notify", "uris", "schema", "all_schemas", "schema_glob"):
+        if options.get(name):
+            option = "selector" if name == "uris" else f"--{name.replace('_', '-')}"
+            raise CommandError(
+                f"--max-age looks at a run that was recorded: give no {option} beside it.",
+                returncode=int(ExitCode.USAGE),
+            )
+    one_of(wanted, freshness.FORMATS, option="--format with --max-age")
+    last = api.last_run(
+        duration(options["max_age"]), databases=databases_of(options), fail_level=level
+    )
+    colour = wants_colour(command.stdout, options)
+    text = freshness.as_json(last) if wanted == "json" else freshness.as_text(last, colour=colour)
+    write_data(command.stdout, text)
+    if last.exit_code != ExitCode.CLEAN:
+        raise Outcome(freshness.summary_line(last), last.exit_code, told=wanted == "text")
 
 
 def _rendered(report: Report, wanted: str, *, colour: bool, every: bool) -> str:
@@ -93,6 +185,8 @@ def _name_on_stderr(command: BaseCommand, report: Report, *, verbosity: int) -> 
     if verbosity > 0:
         for sentence in reports.unreachable(report.targets):
             command.stderr.write(sentence)
+        if report.unrecorded:
+            command.stderr.write(printable(f"Not recorded as asked: {report.unrecorded}"))
     if verbosity > 1:
         for target in report.targets:
             triggers, schemas = (

@@ -9,13 +9,15 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS
 
 from trigger_ops import api
-from trigger_ops.exceptions import DatabaseUnreadable, SessionRefused
+from trigger_ops.api.guard_terms import refuse_while_in_use
+from trigger_ops.exceptions import DatabaseUnreadable, Refused, SessionRefused
 from trigger_ops.guard.report import GuardReport
 from trigger_ops.management.actors import operating_system_actor
 from trigger_ops.management.outcomes import Outcome
 from trigger_ops.management.streams import say, wants_colour, write_data
 from trigger_ops.management.subcommands import changes
 from trigger_ops.management.subcommands.options import add_databases, databases_of, one_of
+from trigger_ops.planner import Request
 from trigger_ops.records import Unattributed
 from trigger_ops.rendering import guard
 from trigger_ops.rendering.documents import as_json
@@ -89,9 +91,19 @@ def _install(command: BaseCommand, options: Mapping[str, Any]) -> None:
     aliases = _aliases(options) if watches else []
     for alias in aliases:
         api.refuse_ordinary_role(alias)
-    changes.handle(command, options, Verb.GUARD_INSTALL)
+    # One that is on knows what our functions were; renewed first, it lets them be replaced.
+    watched = [alias for alias in aliases if api.ddl_script(alias, Verb.GUARD_REMOVE)]
+
+    def renew() -> None:
+        for alias in watched:
+            _switch_ddl_guard(command, options, alias, Verb.GUARD_INSTALL)
+
+    if watched and options.get("dry_run"):
+        renew()
+    changes.handle(command, options, Verb.GUARD_INSTALL, first=renew if watched else None)
     for alias in aliases:
-        _switch_ddl_guard(command, options, alias, Verb.GUARD_INSTALL)
+        if alias not in watched:
+            _switch_ddl_guard(command, options, alias, Verb.GUARD_INSTALL)
 
 
 def _add_remove_arguments(parser: CommandParser) -> None:
@@ -100,7 +112,7 @@ def _add_remove_arguments(parser: CommandParser) -> None:
 
 
 def _remove(command: BaseCommand, options: Mapping[str, Any]) -> None:
-    """Take the guard away; what is on record stays.
+    """Take the guard away; what is on record stays. A dry run may be made while a session is active.
 
     Raises:
         Outcome: as :func:`trigger_ops.management.subcommands.changes.handle`.
@@ -115,6 +127,9 @@ def _remove(command: BaseCommand, options: Mapping[str, Any]) -> None:
             )
         api.refuse_ordinary_role(alias)
 
+    if options.get("plan") is None:
+        _refuse_or_warn(command, options)
+
     def switch_all_off() -> None:
         for alias in watched:
             _switch_ddl_guard(command, options, alias, Verb.GUARD_REMOVE)
@@ -122,6 +137,17 @@ def _remove(command: BaseCommand, options: Mapping[str, Any]) -> None:
     if watched and options.get("dry_run"):
         switch_all_off()
     changes.handle(command, options, Verb.GUARD_REMOVE, first=switch_all_off if watched else None)
+
+
+def _refuse_or_warn(command: BaseCommand, options: Mapping[str, Any]) -> None:
+    request = Request(verb=Verb.GUARD_REMOVE, databases=tuple(_aliases(options)))
+    try:
+        refuse_while_in_use(request)
+    except Refused as error:
+        if not options.get("dry_run"):
+            raise
+        if options["verbosity"] > 0:
+            say(command.stderr, f"Warning: {printable(str(error))}")
 
 
 def _switch_ddl_guard(

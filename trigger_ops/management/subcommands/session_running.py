@@ -21,6 +21,7 @@ from trigger_ops.management.subcommands.session_options import (
     alias_of,
     number_of,
 )
+from trigger_ops.management.subcommands.session_stopping import Stop, noticed
 from trigger_ops.rendering import sessions
 from trigger_ops.rendering.wording import printable
 from trigger_ops.states import ExitCode, SessionState
@@ -100,22 +101,33 @@ class _Run:
             raise self.ending.error
 
     def raised(self, error: BaseException) -> bool:
-        """Tell whether an error is the command's own, which is not to be interrupted."""
-        ours = self.ending is not None and error is self.ending.error
-        return ours and not isinstance(error, KeyboardInterrupt)
+        """Tell whether an error is the command's own."""
+        return self.ending is not None and error is self.ending.error
 
 
 def _inside(
     command: BaseCommand, options: Mapping[str, Any], words: Sequence[str], *, surface: str
 ) -> None:
     refuse_unknown(words)
+    with Stop() as stop, noticed(alias_of(options)):
+        _inside_until(stop, command, options, words, surface)
+
+
+def _inside_until(
+    stop: Stop,
+    command: BaseCommand,
+    options: Mapping[str, Any],
+    words: Sequence[str],
+    surface: str,
+) -> None:
     run = _Run()
     said = ""
     try:
         with _session(options, surface) as running:
             run.number = running.id
             _tell(command, options, _begun(running))
-            with session_prompt(running) if surface == "shell" else contextlib.nullcontext():
+            prompt = session_prompt(running) if surface == "shell" else contextlib.nullcontext()
+            with stop.raised(), prompt:
                 run.ending = carry_out(command, words)
             run.over = _is_over(running, run.ending)
             run.raise_again()
@@ -142,6 +154,8 @@ def _finish(
     if run.ending.printed:
         say(command.stderr, run.ending.printed)
     _tell_report(command, options, run.number)
+    if isinstance(run.ending.error, KeyboardInterrupt):
+        raise run.ending.error
     if run.ending.code:
         raise Outcome(
             f"{name} ended with exit code {run.ending.code}.", run.ending.code, told=True

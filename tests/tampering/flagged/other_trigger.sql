@@ -1,0 +1,6 @@
+-- One trigger for those who review, and another one for the gate.
+-- policy: four_eyes
+-- expect: refused TO011
+SELECT trigger_ops_open(jsonb_build_object('uris', '["past.Receipt:append_only"]'::jsonb, 'triggers', '["<past.Invoice:protect_deletes>"]'::jsonb,
+  'reason', 'because', 'surface', 'shell', 'opener', 'user:eve', 'needs', 1, 'lasts', '1 hour', 'idle', '1 hour', 'longest', '1 hour',
+  'waits', '1 hour', 'most_rows', 5, 'most_extensions', 0));

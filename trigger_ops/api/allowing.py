@@ -1,0 +1,127 @@
+"""Allows findings for a while, and lets records go."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from trigger_ops.exceptions import UnknownFinding, nearest
+from trigger_ops.ledger.allowances import end_allowance, read_allowances, write_allowance
+from trigger_ops.ledger.findings import prune_records, read_open_findings
+from trigger_ops.ledger.recording import reading_records, recording
+from trigger_ops.records import AllowanceRecord, FindingRecord
+from trigger_ops.sessions.requests import stated_reason
+
+LONGEST = dt.timedelta(days=366)
+_AT_MOST = 5
+
+
+def allow(
+    finding: str,
+    uri: str | None = None,
+    *,
+    database: str | None = None,
+    owner: str,
+    reason: str,
+    lasts: dt.timedelta,
+) -> AllowanceRecord:
+    """Answer for one open recorded finding, exactly as it is now, for a while.
+
+    ``finding`` is its number or its ID (``C001``); with an ID, ``uri`` and ``database`` tell which
+    one is meant, if there are several. When it changes, or the time is up, it is told again.
+
+    Raises:
+        UnknownFinding: when none or several are meant.
+        SessionRefused: when the reason says nothing.
+        NotRecorded, BadSettings: when the recording database cannot be used.
+    """
+    said = stated_reason(reason, what="An allowance")
+    with recording() as book:
+        record = _meant(read_open_findings(book), finding, uri, database)
+        return write_allowance(book, record, owner=owner, reason=said, lasts=lasts)
+
+
+def allowances(
+    *, databases: Sequence[str] | None = None, every: bool = False
+) -> tuple[list[AllowanceRecord], dt.datetime]:
+    """Return the live allowances, or ``every`` one there was, and what time it is.
+
+    Raises:
+        NotRecorded, BadSettings: when the recording database cannot be used.
+    """
+    with reading_records() as book:
+        return read_allowances(book, databases, live=not every), book.now
+
+
+def expire_allowance(number: int, *, by: str) -> AllowanceRecord:
+    """End a live allowance now.
+
+    Raises:
+        UnknownFinding: when there is none of that number.
+        NotRecorded, BadSettings: when the recording database cannot be used.
+    """
+    with recording() as book:
+        ended = end_allowance(book, number, by=by)
+    if ended is None:
+        raise UnknownFinding(
+            f"No live allowance has the number {number}: manage.py pgtrigger allow list shows "
+            "those there are."
+        )
+    return ended
+
+
+def open_findings(databases: Sequence[str] | None = None) -> list[FindingRecord]:
+    """Return the findings that recorded checks left open, the worst first.
+
+    Raises:
+        NotRecorded, BadSettings: when the recording database cannot be used.
+    """
+    with reading_records() as book:
+        found = read_open_findings(book, databases)
+    return sorted(found, key=lambda one: -one.level)
+
+
+def prune_drift(older_than: dt.timedelta) -> dict[str, int]:
+    """Delete runs and findings that are over for longer; return how many, by what they are.
+
+    Raises:
+        NotRecorded, BadSettings: when the recording database cannot be used.
+    """
+    with recording() as book:
+        return prune_records(book, older_than)
+
+
+def _meant(
+    found: Sequence[FindingRecord], finding: str, uri: str | None, database: str | None
+) -> FindingRecord:
+    where = "manage.py pgtrigger check --record finds out what there is"
+    if finding.isdecimal():
+        for one in found:
+            if one.id == int(finding):
+                return one
+        raise UnknownFinding(f"No open finding has the number {finding}: {where}.")
+    code = finding.removeprefix("trigger_ops.").upper()
+    of_code = [one for one in found if one.code == f"trigger_ops.{code}"]
+    if not of_code:
+        codes = sorted({one.code.removeprefix("trigger_ops.") for one in found})
+        raise UnknownFinding(f"No open finding has the ID {code}: {nearest(code, codes)}")
+    meant = [
+        one
+        for one in of_code
+        if uri in (None, one.uri, one.trigger, f"{one.table}:{one.trigger}")
+        and database in (None, one.database)
+    ]
+    if len(meant) == 1:
+        return meant[0]
+    if not meant:
+        uris = sorted({one.uri or one.database for one in of_code})
+        raise UnknownFinding(
+            f'No open {code} is about "{uri or database}": {nearest(uri or "", uris)}'
+        )
+    some = "; ".join(
+        f"{one.id}: {one.uri or one.message} on {one.database}" for one in meant[:_AT_MOST]
+    )
+    more = f" and {len(meant) - _AT_MOST} more" if len(meant) > _AT_MOST else ""
+    raise UnknownFinding(
+        f"{len(meant)} open findings are {code}: name one by its number ({some}{more})."
+    )

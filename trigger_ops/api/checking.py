@@ -1,0 +1,144 @@
+"""Checks databases for drift, and records what was found."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+
+from trigger_ops.api.inspecting import (
+    NOWHERE_ELSE,
+    inspect_all,
+    known,
+    postgres_aliases,
+    remember,
+)
+from trigger_ops.api.looking import look
+from trigger_ops.api.recording import recorded
+from trigger_ops.catalog.snapshot import Extent
+from trigger_ops.drift import Finding, Report
+from trigger_ops.drift.digests import key_of
+from trigger_ops.drift.freshness import LastRun, remembered
+from trigger_ops.drift.life import by_key
+from trigger_ops.exceptions import BadSettings, NotRecorded
+from trigger_ops.inspection import InspectedDatabase, Scope
+from trigger_ops.ledger.allowances import read_allowances
+from trigger_ops.ledger.findings import read_open_findings
+from trigger_ops.ledger.recording import reading_records
+from trigger_ops.ledger.runs import last_complete
+from trigger_ops.states import Level
+
+
+def check(
+    *selectors: str,
+    databases: Sequence[str] | None = None,
+    scope: Scope = NOWHERE_ELSE,
+    fail_level: Level = Level.WARNING,
+    record: bool = False,
+    source: str = "code",
+    holder: str = "",
+    asked: dt.datetime | None = None,
+) -> Report:
+    """Check databases for drift and for ways round the triggers; all PostgreSQL ones by default.
+
+    Reads only, unless ``record`` asks to keep a run with its findings, and the canonical
+    conditions that were minted. A check that another one answers for, because that is under way
+    or began after this one was ``asked`` for, is not recorded twice: the report then carries the
+    number of that run.
+
+    Raises:
+        UnknownSelector, UnknownDatabase, UnknownSchema: naming the nearest match.
+        BadSettings: when the recording database is no PostgreSQL.
+    """
+    started = dt.datetime.now(dt.UTC)
+    aliases = [known(alias) for alias in databases or postgres_aliases()]
+
+    def inspect(some: Sequence[str]) -> list[InspectedDatabase]:
+        return inspect_all(selectors, some, scope, surroundings=Extent.ALL)
+
+    run_id, unrecorded = uuid.uuid4(), ""
+    if record:
+        with recorded(
+            aliases,
+            selectors,
+            scope,
+            source=source,
+            holder=holder,
+            asked=asked or started,
+        ) as attempt:
+            looks = look(aliases, inspect)
+            attempt.record(looks)
+        run_id, unrecorded = attempt.run_id or run_id, attempt.reason
+        if not unrecorded:
+            remember()
+    else:
+        looks = look(aliases, inspect)
+    found = [finding for one in looks for finding in one.findings]
+    return Report(
+        run_id=run_id,
+        started=started,
+        finished=dt.datetime.now(dt.UTC),
+        databases=tuple(one.database for one in looks),
+        findings=tuple(sorted(_with_past(found), key=lambda finding: -finding.level)),
+        fail_level=fail_level,
+        unrecorded=unrecorded,
+    )
+
+
+def _with_past(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings with when they were first seen and who answers for them, if that is known.
+
+    A database that cannot be asked, or was never recorded in, knows nothing of either.
+    """
+    if not findings:
+        return []
+    databases = {finding.database for finding in findings}
+    digests = {key: one.digest for key, one in by_key(findings).items()}
+    try:
+        with reading_records() as book:
+            first = {one.key: one.first_seen for one in read_open_findings(book, databases)}
+            allowances = {(one.key, one.digest): one for one in read_allowances(book, databases)}
+    except (NotRecorded, BadSettings):
+        return list(findings)
+    return [
+        dataclasses.replace(
+            finding,
+            first_seen=first.get(key_of(finding)),
+            allowance=allowances.get((key_of(finding), digests[key_of(finding)])),
+        )
+        for finding in findings
+    ]
+
+
+def last_run(
+    max_age: dt.timedelta,
+    *,
+    databases: Sequence[str] | None = None,
+    fail_level: Level = Level.WARNING,
+) -> LastRun:
+    """Return the last complete recorded run, of all databases or of these, and what is open.
+
+    Looks at nothing but the recording database.
+
+    Raises:
+        UnknownDatabase: naming the nearest match.
+        NotRecorded: when the recording database cannot be read, or was never migrated.
+        BadSettings: when it is no PostgreSQL.
+    """
+    aliases = [known(alias) for alias in databases] if databases else None
+    with reading_records() as book:
+        run = last_complete(book, aliases)
+        records = read_open_findings(book, aliases)
+        allowances = {(one.key, one.digest): one for one in read_allowances(book, aliases)}
+    findings = [
+        dataclasses.replace(remembered(one), allowance=allowances.get((one.key, one.digest)))
+        for one in records
+    ]
+    return LastRun(
+        run=run,
+        findings=tuple(sorted(findings, key=lambda finding: -finding.level)),
+        now=book.now,
+        max_age=max_age,
+        fail_level=fail_level,
+    )

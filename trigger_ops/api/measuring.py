@@ -1,0 +1,190 @@
+"""Measures what Prometheus is told: by a check that has just looked, or by what was recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Collection
+from typing import TypeVar
+
+from django.db import DatabaseError, InterfaceError
+
+from trigger_ops import conf
+from trigger_ops.api.inspecting import postgres_aliases
+from trigger_ops.drift import Report
+from trigger_ops.exceptions import DatabaseUnreadable, TriggerOpsError
+from trigger_ops.inspection import InspectedDatabase
+from trigger_ops.ledger.allowances import read_allowances
+from trigger_ops.ledger.counting import (
+    count_notices,
+    count_unattributed,
+    last_run,
+    last_targets,
+)
+from trigger_ops.ledger.findings import read_open_findings
+from trigger_ops.ledger.guard import guard_home, read_guard
+from trigger_ops.ledger.recording import Book, reading_records
+from trigger_ops.ledger.runs import last_complete
+from trigger_ops.ledger.sessions import read_sessions
+from trigger_ops.metrics import LOOKED, OPEN_SESSIONS, Family
+from trigger_ops.metrics.samples import DatabaseMeasure, Measurement, families
+from trigger_ops.records import FindingRecord, TargetRecord
+from trigger_ops.states import TargetState
+
+LOGGER = logging.getLogger("trigger_ops")
+
+PATIENCE_SECONDS = 5.0
+"""For so long databases are asked for their sessions, one after the other; others go without."""
+
+Answer = TypeVar("Answer")
+
+
+def measure(report: Report) -> tuple[Family, ...]:
+    """Return the metrics of a check: what it saw, and what was recorded before, if that is known.
+
+    Of a database that the check could not look at, the findings are those that are still open.
+    """
+    aliases = [one.alias for one in report.databases]
+    before = Measurement(databases=tuple(DatabaseMeasure(database=one) for one in aliases))
+    try:
+        with reading_records() as book:
+            before = _recorded(book, aliases)
+    except TriggerOpsError as error:
+        LOGGER.info("trigger_ops: metrics know nothing that was recorded: %s", error)
+    ask = _Asking()
+    return families(
+        dataclasses.replace(
+            before,
+            databases=tuple(
+                ask.about(_seen(one, report, known))
+                for one, known in zip(report.databases, before.databases, strict=True)
+            ),
+            complete=report.complete,
+            lasted=report.finished - report.started,
+            finished=report.finished,
+            last_complete=report.finished if report.complete else before.last_complete,
+        )
+    )
+
+
+def measure_recorded() -> tuple[Family, ...]:
+    """Return the metrics of what was recorded. Looks at no trigger, and writes nothing.
+
+    Beside the recording database it asks each one for its open sessions and unattributed rows,
+    except those that the last check could not reach.
+
+    Raises:
+        NotRecorded: when the recording database cannot be read, or was never migrated.
+        BadSettings: when it is no PostgreSQL.
+    """
+    with reading_records() as book:
+        known = _recorded(book, postgres_aliases())
+    ask = _Asking()
+    return families(
+        dataclasses.replace(known, databases=tuple(ask.about(one) for one in known.databases))
+    )
+
+
+def _recorded(book: Book, aliases: Collection[str]) -> Measurement:
+    """Return what the recording database knows of some databases."""
+    records = read_open_findings(book, aliases)
+    live = {(one.key, one.digest) for one in read_allowances(book, aliases)}
+    newest = last_targets(book, aliases)
+    ok = last_targets(book, aliases, state=TargetState.OK)
+    run, whole, notices = last_run(book), last_complete(book), count_notices(book)
+    return Measurement(
+        databases=tuple(
+            _remembered(
+                alias,
+                newest.get(alias),
+                ok.get(alias),
+                [one for one in records if one.database == alias],
+                live,
+            )
+            for alias in aliases
+        ),
+        complete=run.complete if run is not None else None,
+        lasted=run.finished - run.began if run is not None else None,
+        finished=run.finished if run is not None else None,
+        last_complete=whole.finished if whole is not None else None,
+        waiting=notices.waiting,
+        given_up=notices.given_up,
+    )
+
+
+def _remembered(
+    alias: str,
+    newest: TargetRecord | None,
+    ok: TargetRecord | None,
+    records: Collection[FindingRecord],
+    allowances: Collection[tuple[str, str]],
+) -> DatabaseMeasure:
+    answered = [one for one in records if (one.key, one.digest) in allowances]
+    counts = Counter((one.code, one.level) for one in records)
+    return DatabaseMeasure(
+        database=alias,
+        state=newest.state if newest is not None else None,
+        last_ok=ok.finished if ok is not None else None,
+        statuses=newest.statuses if newest is not None else {},
+        findings=counts - Counter((one.code, one.level) for one in answered),
+        allowed=len(answered),
+    )
+
+
+def _seen(one: InspectedDatabase, report: Report, before: DatabaseMeasure) -> DatabaseMeasure:
+    """Return what a check saw of a database, beside what was known of it before."""
+    state = TargetState(one.status)
+    if state is TargetState.OK and not one.complete:
+        state = TargetState.INCOMPLETE
+    mine = [finding for finding in report.findings if finding.database == one.alias]
+    found = Counter((each.id, each.level) for each in mine if each.allowance is None)
+    is_seen = state in LOOKED
+    return dataclasses.replace(
+        before,
+        state=state,
+        last_ok=report.finished if state is TargetState.OK else before.last_ok,
+        statuses=Counter(trigger.status.value for trigger in one.triggers),
+        findings=found if is_seen else {**before.findings, **found},
+        allowed=len(mine) - found.total() if is_seen else before.allowed,
+    )
+
+
+class _Asking:
+    """Asks databases for what is there now, as long as that takes no longer than it may.
+
+    One that does not answer goes without those metrics: it is the check that reports it.
+    """
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + PATIENCE_SECONDS
+
+    def about(self, one: DatabaseMeasure) -> DatabaseMeasure:
+        """Return what is known of a database with its open sessions and unattributed rows."""
+        if one.state is TargetState.UNREACHABLE or time.monotonic() >= self._until:
+            return one
+        home = _answer(one.database, guard_home)
+        if home is None:
+            return one
+        sessions = _answer(
+            one.database,
+            lambda alias: read_sessions(alias, home, states=OPEN_SESSIONS, limit=conf.LONGEST),
+        )
+        return dataclasses.replace(
+            one,
+            sessions=None if sessions is None else Counter(each.state for each in sessions),
+            unattributed=_answer(one.database, lambda alias: _unattributed(alias, home)),
+        )
+
+
+def _unattributed(alias: str, home: str) -> int | None:
+    return None if read_guard(alias, home) is None else count_unattributed(alias, home)
+
+
+def _answer(alias: str, question: Callable[[str], Answer]) -> Answer | None:
+    try:
+        return question(alias)
+    except (DatabaseUnreadable, DatabaseError, InterfaceError) as error:
+        LOGGER.info("trigger_ops: metrics of %s were not read in full: %s", alias, error)
+        return None

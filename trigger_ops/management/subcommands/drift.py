@@ -1,0 +1,40 @@
+"""``pgtrigger drift prune``: lets old runs and resolved findings go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from trigger_ops import api
+from trigger_ops.durations import duration
+from trigger_ops.management.streams import write_data
+from trigger_ops.rendering.wording import counted
+from trigger_ops.states import ExitCode
+
+SUMMARY = "Keep the record of checks small."
+
+
+def _add_prune_arguments(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--older-than", metavar="TIME", help="What is over for longer than that goes, such as 90d"
+    )
+
+
+def _prune(command: BaseCommand, options: Mapping[str, Any]) -> None:
+    """Delete runs and resolved findings that are over for longer than asked for."""
+    given = options.get("older_than")
+    if not given:
+        raise CommandError("Say --older-than, such as 90d.", returncode=int(ExitCode.USAGE))
+    gone = api.prune_drift(duration(given))
+    write_data(
+        command.stdout,
+        f"Deleted {counted(gone['runs'], 'run')} and "
+        f"{counted(gone['findings'], 'resolved finding')} older than {given}.",
+    )
+
+
+VERBS: Mapping[str, tuple[str, Callable[..., None], Callable[..., None]]] = {
+    "prune": ("Delete old runs and resolved findings", _add_prune_arguments, _prune),
+}

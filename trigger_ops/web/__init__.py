@@ -1,0 +1,3 @@
+"""Our own views."""
+
+from __future__ import annotations
