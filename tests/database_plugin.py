@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +21,7 @@ from demo_site.embedded.home import Home, is_file, project_home
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests() -> Iterator[None]:
     """Choose the driver and start the server; the workers of xdist inherit its address."""
+    _forget_ignored_signals()
     try:
         choose_driver()
         if not os.environ.get("DATABASE_URL"):
@@ -27,6 +29,17 @@ def pytest_load_initial_conftests() -> Iterator[None]:
     except (DatabaseUrlError, EmbeddedPostgresError) as error:
         raise pytest.UsageError(str(error)) from None
     return (yield)
+
+
+def _forget_ignored_signals() -> None:
+    """Let tests end their processes by signals, though nohup or a CI may have these ignored."""
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.SIG_DFL),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def free_home() -> Home:

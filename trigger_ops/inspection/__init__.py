@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from trigger_ops.catalog.guard import GuardCatalog
 from trigger_ops.catalog.snapshot import CatalogTrigger, RelatedTable, Snapshot

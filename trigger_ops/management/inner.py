@@ -65,6 +65,11 @@ def refuse_unknown(words: Sequence[str]) -> None:
             )
 
 
+def is_from_shell(command: BaseCommand) -> bool:
+    """Tell whether this process is here for the command alone, not under ``call_command``."""
+    return bool(getattr(command, "_called_from_command_line", False))
+
+
 def carry_out(command: BaseCommand, words: Sequence[str]) -> Ending:
     """Run a command as ``manage.py`` would, and tell how it ended.
 
@@ -73,7 +78,7 @@ def carry_out(command: BaseCommand, words: Sequence[str]) -> Ending:
     """
     app = get_commands()[words[0]]
     inner = app if isinstance(app, BaseCommand) else load_command_class(app, words[0])
-    from_command_line = getattr(command, "_called_from_command_line", False)
+    from_command_line = is_from_shell(command)
     if not from_command_line:
         inner.stdout, inner.stderr = command.stdout, command.stderr
     # A command's own run_from_argv() ends with connections.close_all(), and does no harm there.

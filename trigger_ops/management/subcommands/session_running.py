@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from trigger_ops import api
 from trigger_ops.exceptions import SessionOver, TriggerOpsError
 from trigger_ops.management.actors import operating_system_actor
-from trigger_ops.management.inner import Ending, carry_out, refuse_unknown
+from trigger_ops.management.inner import Ending, carry_out, is_from_shell, refuse_unknown
 from trigger_ops.management.outcomes import Outcome
 from trigger_ops.management.prompts import session_prompt
 from trigger_ops.management.streams import say
@@ -109,7 +109,7 @@ def _inside(
     command: BaseCommand, options: Mapping[str, Any], words: Sequence[str], *, surface: str
 ) -> None:
     refuse_unknown(words)
-    with Stop() as stop, noticed(alias_of(options)):
+    with Stop(alone=is_from_shell(command)) as stop, noticed(alias_of(options)):
         _inside_until(stop, command, options, words, surface)
 
 

@@ -40,21 +40,25 @@ _FORGET = "RESET client_connection_check_interval"
 class Stop:
     """Whether this process was told to end, while it is entered: ``with Stop() as stop``.
 
-    A program that deals with a signal itself, and any thread but the main one, is left alone.
+    A signal that is ignored stays so, as under nohup, and any thread but the main one is left
+    alone. What else would deal with a signal does so in the end where the process is here for
+    this alone, and has it to itself where another program made the call.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, alone: bool = True) -> None:
+        self._alone = alone
         self._told: int | None = None
         self._raises = self._raised = False
         self._seen = threading.Event()
         self._cancelling = threading.Lock()
-        self._taken: list[int] = []
+        self._taken: dict[int, Any] = {}
         self._watch: contextlib.ExitStack = contextlib.ExitStack()
         self._connections: list[BaseDatabaseWrapper] = []
 
     def __enter__(self) -> Stop:
         if threading.current_thread() is threading.main_thread():
-            self._taken = [one for one in _SIGNALS if signal.getsignal(one) == signal.SIG_DFL]
+            now = {one: signal.getsignal(one) for one in _SIGNALS}
+            self._taken = {one: how for one, how in now.items() if self._may_take(how)}
         if self._taken:
             self._connections = [one for one in connections.all() if one.vendor == "postgresql"]
             self._watch.enter_context(_watched(self))
@@ -99,6 +103,9 @@ class Stop:
         self._let_go()
         signal.set_wakeup_fd(-1)
 
+    def _may_take(self, handler: Any) -> bool:
+        return handler == signal.SIG_DFL or (self._alone and callable(handler))
+
     def _cancel_all(self) -> None:
         for one in self._connections:
             with contextlib.suppress(Error), one.wrap_database_errors:
@@ -118,9 +125,9 @@ class Stop:
         raise Terminated
 
     def _let_go(self) -> None:
-        for one in self._taken:
+        for one, before in self._taken.items():
             if signal.getsignal(one) == self._heed:
-                signal.signal(one, signal.SIG_DFL)
+                signal.signal(one, before)
 
 
 _active: list[Stop] = []
