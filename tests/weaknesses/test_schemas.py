@@ -28,9 +28,11 @@ from tests.weaknesses.expectations import (
     trigger_of,
 )
 from trigger_ops import api
+from trigger_ops.api.changing import plan
 from trigger_ops.exceptions import UnknownSchema
 from trigger_ops.inspection import Scope
-from trigger_ops.states import Enabled, ExitCode, Level, Status
+from trigger_ops.planner import Request
+from trigger_ops.states import Enabled, ExitCode, Level, Status, Verb
 
 pytestmark = pytest.mark.django_db
 
@@ -262,6 +264,18 @@ def test_a12_installed_where_the_router_says_no_is_a_finding() -> None:
     damage.repair(finding)
     assert_clean(check())
     assert status_of(check(), INVOICE) is Status.UNALLOWED
+
+
+def test_a_glob_that_leaves_out_the_path_makes_no_orphans_there() -> None:
+    make_tenant("tenant_1")
+    tenants = Scope(glob="tenant_*")
+    report = check(scope=tenants)
+    assert [one.uri for one in report.findings if one.id == "trigger_ops.W002"] == []
+    placed = {one.schema for one in report.databases[0].triggers if one.installed is not None}
+    assert placed == {"tenant_1", "ledger"}  # a model of the demo names its schema itself
+    for verb in (Verb.PRUNE, Verb.INSTALL):
+        work = plan(Request(verb=verb, databases=("default",), scope=tenants)).work
+        assert [step for step in work if step.schema == "public"] == []
 
 
 def test_selectors_and_scopes_do_not_make_a_registered_trigger_an_orphan() -> None:
