@@ -3,6 +3,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 EXTRAS ?= demo
+WORKERS ?= 3
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
@@ -29,7 +30,7 @@ demo-reset: $(STAMP)
 	@"$(BIN)/python" -m demo_site.embedded reset
 
 test: $(STAMP)
-	"$(BIN)/python" -W error::ResourceWarning -m pytest -n 2 --dist worksteal $(TESTS)
+	"$(BIN)/python" -W error::ResourceWarning -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 lint: $(STAMP)
 	"$(BIN)/ruff" check .

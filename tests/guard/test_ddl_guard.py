@@ -10,8 +10,10 @@ from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from demo_site.past.models import Receipt
+from tests.copies import Copies, new_name
 from tests.damage import install_sql, make_role, pgid, run
 from tests.guard.parts import IGNORE, body, gate_body, put_gate, put_stock_body, put_witness
+from tests.weaknesses.conftest import _maintain, default_at
 from trigger_ops.catalog.reading import sqlstate
 from trigger_ops.exceptions import Refused
 from trigger_ops.guard import ddl
@@ -40,13 +42,36 @@ def switch_off() -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def watched_template(migrated_database: str, django_db_blocker: Any) -> Iterator[str]:
+    """Return the name of a database to be copied that is watched, with a schema `elsewhere`."""
+    name = new_name()
+    with django_db_blocker.unblock():
+        connections.close_all()
+        _maintain("CREATE DATABASE {name} TEMPLATE {template}", name, template=migrated_database)
+        with default_at(NAME=name):
+            put_gate()
+            put_witness()
+            switch_on()
+            run("CREATE SCHEMA elsewhere")
+        connections.close_all()
+    yield name
+    with django_db_blocker.unblock():
+        connections.close_all()
+        _maintain("DROP DATABASE {name} WITH (FORCE)", name)
+
+
 @pytest.fixture
-def watched(own_database: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
+def watched(
+    copies: Callable[[str], Copies], watched_template: str, django_db_blocker: Any
+) -> Iterator[BaseDatabaseWrapper]:
     """Let `default` have a gate, a witness on one table, and the guard of DDL."""
-    put_gate()
-    put_witness()
-    switch_on()
-    return own_database
+    with django_db_blocker.unblock():
+        name = copies(watched_template).take()
+        with default_at(NAME=name) as connection:
+            yield connection
+        connections.close_all()
+        copies(watched_template).give_back(name)
 
 
 def refused(act: Callable[[], object]) -> str:
@@ -124,7 +149,6 @@ def test_what_would_take_the_guard_away_is_refused(statement: str, *, replica: b
             run("SET LOCAL session_replication_role = replica")
         run(statement)
 
-    run("CREATE SCHEMA elsewhere")
     assert refused(act)
     assert run(MODES) == [(WITNESS, "A"), (f"{WITNESS}_truncate", "A")]
     assert body() == gate_body()
@@ -323,9 +347,8 @@ def test_what_was_done_to_it_is_said_and_mended(statement: str, says: str) -> No
     assert ddl.fault("default", "public") == ""
 
 
-@pytest.mark.usefixtures("watched")
-def test_django_makes_and_drops_tables_under_it(own_database: BaseDatabaseWrapper) -> None:
-    with own_database.schema_editor() as editor:
+def test_django_makes_and_drops_tables_under_it(watched: BaseDatabaseWrapper) -> None:
+    with watched.schema_editor() as editor:
         editor.delete_model(Receipt)
         editor.create_model(Receipt)
     assert body() == gate_body()
