@@ -66,7 +66,11 @@ def _list(command: BaseCommand, options: Mapping[str, Any]) -> None:
     given = options.get("database")
     databases = [given] if isinstance(given, str) else given or None
     found, now = api.allowances(databases=databases, every=bool(options.get("all")))
-    unanswered = [one for one in api.open_findings(databases) if not one.allowed]
+    # Not by what the last check made of them: an allowance counts from now on, and until it ends.
+    answered = {(one.key, one.digest) for one in found if one.is_live(now)}
+    unanswered = [
+        one for one in api.open_findings(databases) if (one.key, one.digest) not in answered
+    ]
     if wanted == "json":
         write_data(command.stdout, allowances.as_json(found))
         return
