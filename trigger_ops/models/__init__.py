@@ -21,6 +21,7 @@ from trigger_ops.models.evidence import (
 )
 from trigger_ops.models.ledger import CanonicalForm, LedgerEntry, RunLease, TriggerLease
 from trigger_ops.models.sessions import Guard, Policy, Review, Session
+from trigger_ops.models.trigger import Trigger
 
 __all__ = [
     "Acknowledgement",
@@ -44,5 +45,6 @@ __all__ = [
     "SessionStatement",
     "SessionTransaction",
     "TransactionTime",
+    "Trigger",
     "TriggerLease",
 ]

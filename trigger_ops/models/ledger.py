@@ -61,7 +61,7 @@ class LedgerEntry(models.Model):
     class Meta:
         verbose_name = _("ledger entry")
         verbose_name_plural = _("ledger entries")
-        default_permissions = ()
+        default_permissions = ("view",)
         indexes = [models.Index(fields=["at"], name="trigger_ops_ledger_at")]
         # A row with a key, such as loaddata's, is looked for first: an UPDATE of no row at all
         # would be refused too.

@@ -1,0 +1,163 @@
+"""What every page of ours in the admin has in common: who may see it, where it is, what went wrong."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.generic import View
+
+from trigger_ops.exceptions import (
+    Busy,
+    DatabaseUnreadable,
+    NotRecorded,
+    Refused,
+    TriggerOpsError,
+    UnknownDatabase,
+    UnknownSchema,
+    UnknownSelector,
+    UnknownSession,
+)
+from trigger_ops.models import Trigger
+
+LOGGER = logging.getLogger("trigger_ops")
+
+Answer = Callable[..., HttpResponseBase]
+
+_STATUSES: tuple[tuple[tuple[type[TriggerOpsError], ...], int], ...] = (
+    ((UnknownSelector, UnknownDatabase, UnknownSchema, UnknownSession), 404),
+    ((Refused,), 409),
+    ((Busy, DatabaseUnreadable, NotRecorded), 503),
+)
+
+
+class Forbidden(Exception):
+    """Whoever asks lacks a permission, which this names."""
+
+    def __init__(self, permission: str) -> None:
+        super().__init__(permission)
+        self.permission = permission
+
+
+class Page(View):
+    """One page under an AdminSite: ``Page.as_view(site=…)``, wrapped by :func:`placed`.
+
+    ``permission`` is what it takes to see it. An error of ours, or the database's, becomes a page
+    with one sentence and the next step.
+    """
+
+    site: AdminSite | None = None
+    permission = "trigger_ops.view_trigger"
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer, or say why not."""
+        request.current_app = self.place.name
+        try:
+            self.require(self.permission)
+            return super().dispatch(request, *args, **kwargs)
+        except Forbidden as error:
+            return self._forbidden(error.permission)
+        except TriggerOpsError as error:
+            found = [status for kinds, status in _STATUSES if isinstance(error, kinds)]
+            return self.sentence(str(error), status=found[0] if found else 400)
+
+    @property
+    def place(self) -> AdminSite:
+        """The site that this page is in."""
+        assert self.site is not None, "use placed()"  # noqa: S101
+        return self.site
+
+    def may(self, permission: str) -> bool:
+        """Tell whether whoever asks has a permission, by its full name."""
+        return bool(self.request.user.has_perm(permission))
+
+    def require(self, permission: str) -> None:
+        """Raise :class:`Forbidden` unless whoever asks has a permission."""
+        if not self.may(permission):
+            raise Forbidden(permission)
+
+    def page(
+        self, template: str, *, title: str, status: int = 200, **context: Any
+    ) -> TemplateResponse:
+        """Render ``trigger_ops/<template>`` within the admin of this site."""
+        return TemplateResponse(
+            self.request,
+            f"trigger_ops/{template}",
+            {
+                **self.place.each_context(self.request),
+                "title": title,
+                "opts": Trigger._meta,
+                "may": self.permissions(),
+                **context,
+            },
+            status=status,
+        )
+
+    def permissions(self) -> dict[str, bool]:
+        """Return what whoever asks may do, by codename: buttons are shown by it."""
+        return {
+            name: self.may(f"trigger_ops.{name}")
+            for name in (
+                "view_trigger",
+                "install_trigger",
+                "toggle_trigger",
+                "prune_trigger",
+                "view_session",
+                "request_session",
+                "review_session",
+                "revoke_session",
+                "view_change",
+            )
+        }
+
+    def url(self, name: str, **kwargs: Any) -> str:
+        """Return the address of one of our pages in this site, by its name without the prefix."""
+        return reverse(f"admin:trigger_ops_{name}", kwargs=kwargs, current_app=self.place.name)
+
+    def _forbidden(self, permission: str) -> HttpResponse:
+        return self.page(
+            "forbidden.html", title=_("Not permitted"), status=403, permission=permission
+        )
+
+    def sentence(self, sentence: str, *, status: int) -> HttpResponse:
+        """Answer with one sentence that says what is wrong and what to do next."""
+        return self.page(
+            "sentence.html", title=_("This cannot be shown"), status=status, sentence=sentence
+        )
+
+
+def placed(site: AdminSite, page: type[Page]) -> Answer:
+    """Return a page as a view of a site: for its staff alone, and never a traceback."""
+    view = site.admin_view(page.as_view(site=site))
+
+    @functools.wraps(view)
+    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            response = view(request, *args, **kwargs)
+            # Rendered here, so that what a template asks the database is within this block too.
+            return response.render() if isinstance(response, TemplateResponse) else response
+        except (DatabaseError, InterfaceError) as error:
+            LOGGER.warning("trigger_ops: %s cannot be shown: %s", request.path, error)
+            return _without_database()
+
+    return answered
+
+
+def _without_database() -> HttpResponse:
+    """Answer where not even the user is known: that, too, takes the database."""
+    response = HttpResponse(
+        _("The database cannot be asked. Try again when it answers; then: manage.py pgtrigger ls")
+        + "\n",
+        status=503,
+        content_type="text/plain; charset=utf-8",
+    )
+    response["Cache-Control"] = "no-store"
+    return response
