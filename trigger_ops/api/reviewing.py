@@ -40,10 +40,11 @@ def open_session(
     using: str = DEFAULT_DB_ALIAS,
     history: bool = False,
     nonce: str | None = None,
+    surface: str = "open",
 ) -> SessionRecord:
     """Open a session for ``session(id=…)`` to use, or ask for one that others have to approve.
 
-    ``nonce`` is a text of the caller's that no two sessions may share, so that a form that is
+    ``surface`` is where it is asked for: open or admin. ``nonce`` is a text of the caller's that no two sessions may share, so that a form that is
     sent twice opens one session.
 
     Raises:
@@ -56,7 +57,7 @@ def open_session(
         alias=alias,
         reason=reason,
         actor=actor,
-        surface="open",
+        surface=surface,
         ticket=ticket,
         lasts=duration,
         history=history,
