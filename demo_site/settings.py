@@ -34,6 +34,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "trigger_ops.web.middleware.SessionMiddleware",
 ]
 
 ROOT_URLCONF = "demo_site.urls"

@@ -9,7 +9,7 @@ from django.db import connection, models, transaction
 from django.db.backends.postgresql.psycopg_any import sql
 from django.db.migrations.loader import MigrationLoader
 
-from demo_site.past.models import Contract, Invoice, Payroll, Shipment
+from demo_site.past.models import Contract, Customer, Invoice, Payroll, Receipt, Shipment
 
 #: The migration whose version of the trigger of ``PriceList`` is left in the database.
 OLD_PRICES = ("past", "0001_initial")
@@ -98,6 +98,23 @@ def foreign() -> str:
         table=_table(Shipment),
     )
     return f"{AUDIT} is on the table of past.Shipment: the administrator's own trigger."
+
+
+def repaired() -> None:
+    """Damage two triggers that somebody repaired since. Whoever calls this rolls it back."""
+    _execute(
+        """
+        DROP TRIGGER {dropped} ON {table};
+        CREATE OR REPLACE FUNCTION {gutted}() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            RETURN NEW;
+        END;
+        $$
+        """,
+        dropped=_pgid(Receipt, "append_only"),
+        table=_table(Receipt),
+        gutted=_pgid(Customer, "read_only_email"),
+    )
 
 
 def _pgid(model: type[models.Model], name: str) -> str:

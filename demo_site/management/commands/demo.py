@@ -18,7 +18,7 @@ from django.db.migrations.executor import MigrationExecutor
 from demo_site import samples
 from demo_site.commands_to_try import COMMANDS
 from demo_site.embedded import is_embedded
-from demo_site.past import damage
+from demo_site.past import checks, damage
 
 HOST = "127.0.0.1"
 USER = PASSWORD = "demo"  # for a site on this machine only
@@ -82,6 +82,8 @@ def prepare() -> None:
     if samples.is_empty():
         samples.load()
         damage.apply()
+    if not checks.are_recorded():
+        checks.record()
     users = get_user_model().objects
     if not users.filter(username=USER).exists():
         users.create_superuser(USER, password=PASSWORD)
