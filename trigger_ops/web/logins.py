@@ -6,12 +6,13 @@ The number is kept in the login's own session, so that another login of the same
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_out
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models.signals import post_save
 from django.http import HttpRequest
 
@@ -85,11 +86,18 @@ def _logged_out(request: HttpRequest | None, user: Any = None, **_: Any) -> None
         end_quietly(binding.session, binding.database, user)
 
 
-def _changed(instance: Any, *, created: bool, **_: Any) -> None:
+def _changed(instance: Any, *, created: bool, using: str | None = None, **_: Any) -> None:
     """End what a user has open in the admin who is locked out, or has another password now."""
     has_new_password = getattr(instance, "_password", None) is not None
-    if created or (instance.is_active and not has_new_password):
+    if created or (getattr(instance, "is_active", True) and not has_new_password):
         return
+    # Not before it is certain; and the tests of whoever uses us, which commit nothing, ask nothing.
+    ends = functools.partial(_end_all_of, instance)
+    transaction.on_commit(ends, using=using, robust=True)
+
+
+def _end_all_of(instance: Any) -> None:
+    """End every session that a user opened in the admin."""
     opener = actor_of_user(instance).name
     for alias in api.postgres_aliases():
         try:
