@@ -38,6 +38,7 @@ REQUESTS = "tests/sessions/test_requests.py"
 STATEMENTS = "tests/sessions/test_statements.py"
 TRANSACTIONS = "tests/sessions/test_transactions.py"
 CHANGING = "tests/management/test_session_changing.py"
+MIDDLEWARE = "tests/web/test_middleware.py"
 RUNNING = "tests/management/test_session_run.py"
 
 
@@ -165,10 +166,13 @@ ACCEPTANCE: dict[int, Shown] = {
         ),
     ),
     14: Shown(
-        "So does one of a model that none of several sessions names, for the ORM as well.",
+        "So does one of a model that none of several sessions names, for the ORM as well, and in "
+        "the admin one of a model out of scope.",
         (
             f"{NESTING}::test_invoices_are_out_of_scope_of_all",
             f"{NESTING}::test_g4_databases_do_not_share_a_scope",
+            f"{MIDDLEWARE}::test_a_model_out_of_scope_is_enforced",
+            f"{MIDDLEWARE}::test_only_pages_of_the_admin_count",
         ),
     ),
     15: Shown(
