@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import path
+from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
 
 from demo_site.past.models import Invoice, Receipt
@@ -26,10 +28,12 @@ from tests.sessions.conftest import (
     own_database,
     second_connection,
 )
+from tests.site import ROOT
 from trigger_ops import api
 from trigger_ops.models import Change, Policy, SessionTransaction
 from trigger_ops.records import SessionRecord
 from trigger_ops.states import SessionState
+from trigger_ops.web.middleware import SessionMiddleware
 from trigger_ops.web.people import actor_of_user
 
 __all__ = [
@@ -200,6 +204,13 @@ def test_what_is_no_page_is_left_as_it_is(ann: Admin) -> None:
     answer = ann.client.get("/admin/jsi18n/")
     assert answer["Content-Type"].startswith("text/javascript")
     assert b"tops-banner" not in answer.content
+
+
+def test_it_stands_where_the_documentation_puts_it(settings: Any) -> None:
+    text = (ROOT / "docs" / "admin.md").read_text(encoding="utf-8")
+    (named,) = re.findall(r'"(trigger_ops\.web\.middleware\.\w+)"', text)
+    assert settings.MIDDLEWARE[-1] == named
+    assert import_string(named) is SessionMiddleware
 
 
 # What ends it -----------------------------------------------------------------------------------
