@@ -10,13 +10,14 @@ from django.contrib.admin import site
 from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.signals import post_save
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import path
 from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
 
-from demo_site.past.models import Invoice, Receipt
+from demo_site.past.models import Customer, Invoice, Receipt
 from tests.damage import pgid, run
 from tests.sessions.conftest import (
     RECEIPT,
@@ -114,6 +115,35 @@ def test_a_model_out_of_scope_is_enforced(ann: Admin) -> None:
     answer = ann.client.post("/admin/past/invoice/7/delete/", {"post": "yes"})
     assert answer.status_code in (200, 403)
     assert Invoice.objects.filter(id=7).exists()
+
+
+def test_a_page_of_another_model_is_not_in_it_whatever_it_touches(ann: Admin) -> None:
+    Customer.objects.create(id=7, name="Bo", email="bo@example.org")
+    ann.open()
+
+    def touch(**_: Any) -> None:
+        Receipt.objects.update(number="new")
+
+    post_save.connect(touch, sender=Customer)
+    try:
+        ann.client.post(
+            "/admin/past/customer/7/change/", {"name": "Bob", "email": "bo@example.org"}
+        )
+    finally:
+        post_save.disconnect(touch, sender=Customer)
+    assert (number(), Customer.objects.get(id=7).name) == ("A1", "Bo")
+    assert not Change.objects.exists()
+
+
+def test_reading_a_page_is_not_in_it(ann: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    def touch(_request: HttpRequest) -> list[str]:
+        Receipt.objects.update(number="new")
+        return ["number"]
+
+    monkeypatch.setattr(site.get_model_admin(Receipt), "get_list_display", touch)
+    ann.open()
+    ann.client.get("/admin/past/receipt/")
+    assert number() == "A1"
 
 
 def rename(request: HttpRequest) -> HttpResponse:
