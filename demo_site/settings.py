@@ -28,6 +28,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "demo_site.policy.PolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -63,3 +64,13 @@ USE_I18N = False
 USE_TZ = True
 
 STATIC_URL = "static/"
+
+TRIGGER_OPS = {
+    "POLICIES": {
+        "tutorial.OfficialInterface:protect_inserts": "open",  # its own method ignores it
+        "past.Customer": "four_eyes",
+    },
+    # So that there is something to look at for a while.
+    "SESSION_IDLE": "4h",
+    "SESSION_WAITS": "1d",
+}

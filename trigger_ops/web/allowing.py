@@ -71,7 +71,7 @@ class AllowanceAdmin(RecordAdmin):
         columns.text(_allowance("uri")),
         columns.text(_allowance("database")),
         columns.text(_allowance("owner")),
-        columns.text(_allowance("reason")),
+        columns.text(_allowance("reason"), is_sentence=True),
         columns.moment(_allowance("since")),
         columns.moment(_allowance("expires")),
     )

@@ -62,14 +62,21 @@ def fields_of(model: type[models.Model]) -> Callable[[str], models.Field[Any, An
     return field
 
 
-def text(field: models.Field[Any, Any], *, whole: bool = False) -> Column:
-    """Return a column with what a field has, spelled out where it could not be seen."""
+def text(
+    field: models.Field[Any, Any], *, whole: bool = False, is_sentence: bool = False
+) -> Column:
+    """Return a column with what a field has, spelled out where it could not be seen.
+
+    A sentence is given room: a list that is too wide would leave it a word a line.
+    """
 
     def shown(row: Any) -> str:
         value = getattr(row, field.attname)
         found = "" if value is None else printable(str(value))
         if not whole and len(found) > LONGEST:
             found = f"{found[: LONGEST - 1]}…"
+        if found and is_sentence:
+            return format_html('<span class="tops-wide">{}</span>', found)
         return found or NOTHING
 
     return named(shown, field.verbose_name, ordering=field.name)

@@ -51,11 +51,10 @@ class DriftFindingAdmin(RecordAdmin):
         columns.named(_code, _finding("code").verbose_name, ordering="code"),
         columns.level(_finding("level")),
         columns.named(_standing, gettext_lazy("Standing"), ordering="resolved"),
+        columns.text(_finding("message"), is_sentence=True),
         columns.text(_finding("uri")),
         columns.text(_finding("database")),
-        columns.text(_finding("message")),
         columns.moment(_finding("first_seen")),
-        columns.moment(_finding("last_seen")),
         columns.moment(_finding("resolved")),
     )
     list_filter = (

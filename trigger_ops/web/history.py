@@ -98,7 +98,7 @@ class LedgerEntryAdmin(PlacedAdmin):
         columns.text(_entry("uri")),
         columns.text(_entry("table")),
         columns.text(_entry("actor")),
-        columns.text(_entry("reason")),
+        columns.text(_entry("reason"), is_sentence=True),
         columns.text(_entry("outcome")),
     )
     list_filter = (

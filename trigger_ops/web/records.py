@@ -34,6 +34,8 @@ class Named:
 
     pk: Any
     told: str
+    _meta: Any
+    """Django's options of the model: themes make their breadcrumbs of them."""
 
     def __str__(self) -> str:
         return self.told
@@ -169,7 +171,7 @@ class RecordAdmin(RecordAdminBase):
         row = self.get_object(request, unquote(object_id))
         context: dict[str, Any] = {}
         if row is not None:
-            named = Named(pk=row.pk, told=printable(str(row)))
+            named = Named(pk=row.pk, told=printable(str(row)), _meta=row._meta)
             context = {
                 "original": named,
                 "subtitle": str(named),
