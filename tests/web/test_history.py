@@ -185,8 +185,7 @@ def test_a_row_with_much_to_tell_takes_as_many_queries_as_one_with_little() -> N
         ("driftrun", "complete"),
         (
             "driftfinding",
-            "✖ CRITICAL ▲ open The function's body is not what the code says. "
-            "past.Invoice:protect_deletes default",
+            "▲ open The function's body is not what the code says. past.Invoice:protect_deletes",
         ),
         ("allowance", "✔ live past.Invoice:protect_deletes default bob"),
         ("change", "UPDATE public past_invoice ignore"),
