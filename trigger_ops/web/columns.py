@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from trigger_ops import conf
@@ -87,6 +88,16 @@ def block(field: models.Field[Any, Any]) -> Column:
     return named(shown, field.verbose_name)
 
 
+def sentence(field: models.Field[Any, Any], *, whole: bool = False) -> Column:
+    """Return a column with a sentence that a check recorded."""
+    plain = text(field, whole=whole)
+
+    def shown(row: Any) -> str:
+        return english(plain(row))
+
+    return named(shown, field.verbose_name, ordering=field.name)
+
+
 def moment(field: models.Field[Any, Any]) -> Column:
     """Return a column with a time and its zone."""
 
@@ -144,6 +155,13 @@ def counts_of(levels: Mapping[str, int]) -> str:
         if levels.get(level.name)
     ]
     return format_html_join(" ", "{}", ((one,) for one in shown)) if shown else NOTHING
+
+
+def english(told: str) -> str:
+    """Return what is English for everybody, marked as such on a page in another language."""
+    if told in ("", NOTHING) or (get_language() or "en").startswith("en"):
+        return told
+    return format_html('<span lang="en">{}</span>', told)
 
 
 def link(address: str, told: str) -> str:
