@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from trigger_ops import conf
@@ -62,12 +63,10 @@ def fields_of(model: type[models.Model]) -> Callable[[str], models.Field[Any, An
     return field
 
 
-def text(
-    field: models.Field[Any, Any], *, whole: bool = False, is_sentence: bool = False
-) -> Column:
+def text(field: models.Field[Any, Any], *, whole: bool = False, wide: bool = False) -> Column:
     """Return a column with what a field has, spelled out where it could not be seen.
 
-    A sentence is given room: a list that is too wide would leave it a word a line.
+    ``wide`` gives a sentence room, where a list would leave it a word a line.
     """
 
     def shown(row: Any) -> str:
@@ -75,7 +74,7 @@ def text(
         found = "" if value is None else printable(str(value))
         if not whole and len(found) > LONGEST:
             found = f"{found[: LONGEST - 1]}…"
-        if found and is_sentence:
+        if found and wide:
             return format_html('<span class="tops-wide">{}</span>', found)
         return found or NOTHING
 
@@ -92,6 +91,16 @@ def block(field: models.Field[Any, Any]) -> Column:
         return code_block(found if isinstance(found, str) else as_json(found))
 
     return named(shown, field.verbose_name)
+
+
+def sentence(field: models.Field[Any, Any], *, whole: bool = False) -> Column:
+    """Return a column with a sentence that a check recorded."""
+    plain = text(field, whole=whole, wide=not whole)
+
+    def shown(row: Any) -> str:
+        return english(plain(row))
+
+    return named(shown, field.verbose_name, ordering=field.name)
 
 
 def moment(field: models.Field[Any, Any]) -> Column:
@@ -151,6 +160,13 @@ def counts_of(levels: Mapping[str, int]) -> str:
         if levels.get(level.name)
     ]
     return format_html_join(" ", "{}", ((one,) for one in shown)) if shown else NOTHING
+
+
+def english(told: str) -> str:
+    """Return what is English for everybody, marked as such on a page in another language."""
+    if told in ("", NOTHING) or (get_language() or "en").startswith("en"):
+        return told
+    return format_html('<span lang="en">{}</span>', told)
 
 
 def link(address: str, told: str) -> str:

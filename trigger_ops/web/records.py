@@ -54,7 +54,7 @@ class RecordPage(Page):
             response = self.show(request, **kwargs)
             return response.render() if isinstance(response, TemplateResponse) else response
         except (NotRecorded, DatabaseUnreadable) as error:
-            return self.sentence(str(error), status=503)
+            return self.sentence(error.told(), status=503)
 
 
 class ActingRecordPage(RecordPage):
