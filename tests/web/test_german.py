@@ -128,7 +128,7 @@ def test_what_is_english_for_everybody_is_marked_as_such_on_a_page_that_is_not()
     page = address("trigger_detail", uri=INVOICE)
     row = address("driftfinding_change", object_id=DriftFinding.objects.get().pk)
     ann = Reader()
-    marked = '<span lang="en"><span class="tops-wide">It &lt;b&gt;differs&lt;/b&gt;.</span></span>'
+    marked = '<span lang="en">It &lt;b&gt;differs&lt;/b&gt;.</span>'
     assert marked in ann.reads(page)
     assert marked in ann.reads(row)
     assert marked in ann.reads(address("driftfinding_changelist"))

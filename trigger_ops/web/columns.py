@@ -66,7 +66,7 @@ def fields_of(model: type[models.Model]) -> Callable[[str], models.Field[Any, An
 def text(field: models.Field[Any, Any], *, whole: bool = False, wide: bool = False) -> Column:
     """Return a column with what a field has, spelled out where it could not be seen.
 
-    ``wide`` gives a sentence room, where a list would leave it a word a line.
+    ``wide`` gives a sentence room in a list.
     """
 
     def shown(row: Any) -> str:
@@ -74,9 +74,7 @@ def text(field: models.Field[Any, Any], *, whole: bool = False, wide: bool = Fal
         found = "" if value is None else printable(str(value))
         if not whole and len(found) > LONGEST:
             found = f"{found[: LONGEST - 1]}…"
-        if found and wide:
-            return format_html('<span class="tops-wide">{}</span>', found)
-        return found or NOTHING
+        return (roomy(found) if wide else found) if found else NOTHING
 
     return named(shown, field.verbose_name, ordering=field.name)
 
@@ -95,10 +93,11 @@ def block(field: models.Field[Any, Any]) -> Column:
 
 def sentence(field: models.Field[Any, Any], *, whole: bool = False) -> Column:
     """Return a column with a sentence that a check recorded."""
-    plain = text(field, whole=whole, wide=not whole)
+    plain = text(field, whole=whole)
 
     def shown(row: Any) -> str:
-        return english(plain(row))
+        told = english(plain(row))
+        return told if whole else roomy(told)
 
     return named(shown, field.verbose_name, ordering=field.name)
 
@@ -160,6 +159,11 @@ def counts_of(levels: Mapping[str, int]) -> str:
         if levels.get(level.name)
     ]
     return format_html_join(" ", "{}", ((one,) for one in shown)) if shown else NOTHING
+
+
+def roomy(told: str) -> SafeString:
+    """Return a sentence with room in a list, which would leave it a word a line."""
+    return format_html('<span class="tops-wide">{}</span>', told)
 
 
 def english(told: str) -> str:
