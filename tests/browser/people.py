@@ -61,8 +61,8 @@ class Visitor:
     def log_in(self, name: str) -> None:
         """Log in to the admin."""
         self.opens("/admin/login/?next=/admin/")
-        self.page.get_by_label("Username").fill(name)
-        self.page.get_by_label("Password").fill("demo")
+        self.page.locator("[name=username]").fill(name)
+        self.page.locator("[name=password]").fill("demo")
         self.page.locator("[type=submit]").click()
 
     def opens(self, path: str, *, status: int = 200) -> Page:

@@ -41,9 +41,11 @@ def test_a_tampered_trigger_is_found_understood_and_repaired(
     expect(page.locator(".tops-moves li")).to_have_count(1)
     expect(page.locator(".tops-moves li")).to_contain_text("Lock: NONE")
     expect(page.locator(".tops-moves pre")).to_contain_text("CREATE OR REPLACE FUNCTION")
+    assert ann.violations() == []
     page.get_by_label("Why").fill("INC-77: somebody gutted it")
     page.locator("form.tops-confirm button").click()
     expect(page.locator("h1")).to_contain_text("What was done")
+    assert ann.violations() == []
     expect(page.locator(".messagelist")).to_contain_text("Install: 1 replaced.")
     expect(page.locator("main")).to_contain_text("by user:demo: INC-77: somebody gutted it")
 
@@ -117,6 +119,7 @@ def test_a_session_is_asked_for_approved_used_and_ended(
     ann.opens(edit)
     expect(page.locator(".tops-banner")).to_contain_text(f"Session {number} is active.")
     expect(page.locator(".tops-banner")).to_contain_text(re.compile(r"1[45].minutes left"))
+    assert ann.violations(within=".tops-banner") == []
     page.get_by_label("Email").fill("e.holm@example.org")
     ann.clicks("Save", exact=True)
     expect(page.locator(".messagelist")).to_contain_text("was changed successfully")
@@ -170,6 +173,7 @@ def test_drift_is_followed_from_a_day_to_a_trigger(demo: Demo, visit: Visit) -> 
     expect(page.locator("#result_list tbody tr")).to_have_count(1)
     page.locator("#result_list tbody th a").click()
     expect(page.locator("main")).to_contain_text("archive")
+    assert ann.violations() == []
     ann.opens("/admin/trigger_ops/driftfinding/?standing=open&level=CRITICAL")
     expect(page.locator("#result_list tbody tr")).to_have_count(1)
     page.locator("#result_list tbody th a").click()

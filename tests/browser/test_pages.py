@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib import admin
+from django.urls import URLResolver, resolve
 
 from tests.browser.people import DESK, PHONE, Demo, Visitor
 
@@ -39,6 +41,30 @@ PAGES = {
     "change": "/admin/trigger_ops/change/1/change/",
 }
 
+#: Addresses that are not among these pages: what comes of a form, which the journeys look at,
+#: those that only take one, and files.
+JOURNEYS = {"action_confirm", "action_result", "driftrun_change"}
+FORMS = {
+    *("action_run", "session_review", "session_extend", "session_revoke", "session_end"),
+    "destination_test",
+}
+FILES = {"session_json", "session_csv"}
+
+
+def test_no_page_is_left_out() -> None:
+    found = {
+        pattern.name.removeprefix("trigger_ops_")
+        for app in admin.site.get_urls()
+        if isinstance(app, URLResolver)
+        for pattern in app.url_patterns
+        if getattr(pattern, "name", None) and pattern.name.startswith("trigger_ops_")
+    }
+    resolved = [resolve(path.partition("?")[0]).url_name for path in PAGES.values()]
+    shown = {
+        name.removeprefix("trigger_ops_") for name in resolved if name and "trigger_ops" in name
+    }
+    assert found == shown | JOURNEYS | FORMS | FILES
+
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_for_everybody(page: str, demo: Demo, visit: Callable[..., Visitor]) -> None:
@@ -63,3 +89,28 @@ def test_a_page_says_the_same_without_scripts(
         main = visitor.page.locator("main")
         read[scripts] = main.locator("h1, h2, th, button").all_inner_texts()
     assert read[True] == read[False]
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "status"),
+    [
+        ("ann", "/admin/trigger_ops/allowance/", 403),
+        ("ann", "/admin/trigger_ops/session/999/", 404),
+        ("ann", "/admin/trigger_ops/trigger/?q=state:tampred", 200),
+    ],
+)
+def test_what_is_refused_is_told_to_everybody(
+    name: str, path: str, status: int, demo: Demo, visit: Callable[..., Visitor]
+) -> None:
+    visitor = visit(demo, name)
+    visitor.opens(path, status=status)
+    assert visitor.violations() == []
+
+
+def test_the_pages_speak_german(demo: Demo, visit: Callable[..., Visitor]) -> None:
+    visitor = visit(demo, locale="de-DE")
+    visitor.opens(PAGES["triggers"])
+    assert "4 brauchen Aufmerksamkeit" in visitor.text()
+    assert visitor.page.locator("html").get_attribute("lang") == "de"
+    assert visitor.violations() == []
+    assert visitor.overflow() <= 0
