@@ -110,7 +110,7 @@ def test_what_is_refused_is_told_to_everybody(
 def test_the_pages_speak_german(demo: Demo, visit: Callable[..., Visitor]) -> None:
     visitor = visit(demo, locale="de-DE")
     visitor.opens(PAGES["triggers"])
-    assert "4 brauchen Aufmerksamkeit" in visitor.text()
+    assert "4 Trigger brauchen Aufmerksamkeit" in visitor.text()
     assert visitor.page.locator("html").get_attribute("lang") == "de"
     assert visitor.violations() == []
     assert visitor.overflow() <= 0
