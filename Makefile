@@ -3,6 +3,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 EXTRAS ?= demo
+GROUP ?= dev
 WORKERS ?= 3
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
@@ -22,7 +23,7 @@ $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "trigger_ops needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python3." >&2; exit 2; }
 	@test -x "$(BIN)/python" || "$(PYTHON)" -m venv "$(VENV)"
 	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]" --group dev
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --editable ".[$(EXTRAS)]" $(if $(DJANGO),"$(DJANGO)") --group $(GROUP)
 	@touch $@
 
 demo: $(STAMP)

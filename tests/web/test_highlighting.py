@@ -93,8 +93,8 @@ def test_every_colour_has_a_rule_in_light_and_dark() -> None:
         found = re.findall(rf"^(.*)\.tops \.{PREFIX}{name}\b", rules, re.M)
         assert sorted(one.strip() for one in found) == [
             "",
-            'html:not([data-theme="light"])',
-            'html[data-theme="dark"]',
+            'html:is([data-theme="dark"], .dark)',
+            'html:not([data-theme="light"], .light)',
         ], name
 
 

@@ -7,7 +7,8 @@ import smtplib
 from email.utils import parseaddr
 from typing import Any
 
-from django.core.mail import EmailMessage, get_connection
+from django.core import mail
+from django.core.mail import EmailMessage
 
 from trigger_ops.exceptions import BadSettings
 from trigger_ops.notifications import Backend, NotDelivered
@@ -43,23 +44,23 @@ class Mail(Backend):
         Raises:
             NotDelivered: with what the mail server says.
         """
-        mail = EmailMessage(
+        letter = EmailMessage(
             subject=subject(message, prefix=self._prefix),
             body=f"{text(message)}\n",
             from_email=self._from,
             to=self._to,
         )
-        domain = parseaddr(mail.from_email)[1].rpartition("@")[2]
-        mail.extra_headers = {
+        domain = parseaddr(letter.from_email)[1].rpartition("@")[2]
+        letter.extra_headers = {
             # The same for each attempt: whoever got it already knows that it is a repeat.
             "Message-ID": f"<{message.id}@{domain or 'trigger-ops.invalid'}>",
             "Auto-Submitted": "auto-generated",
         }
-        connection: Any = get_connection()
+        connection = _connection()
         if getattr(connection, "timeout", TIMEOUT_SECONDS) is None:
             connection.timeout = TIMEOUT_SECONDS
         try:
-            sent = connection.send_messages([mail])
+            sent = connection.send_messages([letter])
         except (smtplib.SMTPException, OSError) as error:
             raise NotDelivered(f"The e-mail was not sent: {_reason(error)}.") from None
         finally:
@@ -68,6 +69,12 @@ class Mail(Backend):
                 connection.close()
         if sent == 0:
             raise NotDelivered("The e-mail was not sent: Django's mail backend took nothing.")
+
+
+def _connection() -> Any:
+    """Return the project's way to send mail, which Django has in MAILERS since 6.1."""
+    mailers = getattr(mail, "mailers", None)
+    return mail.get_connection() if mailers is None else mailers.default
 
 
 def _reason(error: Exception) -> str:
