@@ -201,6 +201,10 @@ def test_a_session_from_the_form_to_its_end(guarded: BaseDatabaseWrapper) -> Non
         Receipt.objects.update(number="A2")
     detail = address("session_detail", session=1)
     ann.reads(detail, "2 Zeilen, wie sie waren und wie sie sind", "Zeitlicher Ablauf")
+    file = address("session_csv", session=1)
+    german = ann.client.get(file)
+    english = ann.client.get(file, headers={"accept-language": "en"})
+    assert list(german.streaming_content) == list(english.streaming_content)
     ann.sends(address("session_extend", session=1), "Angeben, wie viel länger", status=400)
     ann.sends(address("session_extend", session=1), "Sitzung 1 dauert jetzt bis", longer="5m")
     ann.sends(address("session_end", session=1), "Sitzung 1 ist beendet: Ihre Trigger sind")
@@ -261,7 +265,7 @@ def test_findings_and_checks() -> None:
         "Drift der letzten 30 Tage Jetzt offen: ✖ CRITICAL 1 · anzeigen Tag für Tag",
         "Der schwerste Befund jedes Tages Ein Quadrat je Tag, das neueste zuletzt: CRITICAL an 1 Tag;",
         "Befunde nach Stufe am Ende jedes Tages Höchststand 1 am",
-        "Tag Schwerster Befund Prüfungen Nicht gelesene Datenbanken",
+        "Tag Schwerster Prüfungen DB nicht gelesen CRITICAL",
     )
     ann.reads(address("driftrun_changelist"), "Ergebnis Befunde nach Stufe Datenbanken Quelle")
     run = DriftRun.objects.filter(targets__isnull=False).get()

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.apps import apps
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from trigger_ops.records import ChangeRecord
@@ -147,5 +146,5 @@ def _text(value: Any) -> str:
     if isinstance(value, decimal.Decimal):
         return str(value)
     if value is None:
-        return _("NULL")
+        return "NULL"
     return json.dumps(plain(value), ensure_ascii=False)
