@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
+from trigger_ops.api.inspecting import postgres_aliases
+from trigger_ops.drift.vouching import scope_words
 from trigger_ops.exceptions import UnknownFinding, nearest
+from trigger_ops.inspection import Scope
 from trigger_ops.ledger.allowances import end_allowance, read_allowances, write_allowance
-from trigger_ops.ledger.findings import prune_records, read_open_findings
+from trigger_ops.ledger.findings import prune_records, prune_scope, read_open_findings
 from trigger_ops.ledger.recording import reading_records, recording
 from trigger_ops.records import AllowanceRecord, FindingRecord
 from trigger_ops.sessions.requests import stated_reason
@@ -88,7 +91,19 @@ def prune_drift(older_than: dt.timedelta) -> dict[str, int]:
         NotRecorded, BadSettings: when the recording database cannot be used.
     """
     with recording() as book:
-        return prune_records(book, older_than)
+        return prune_records(book, older_than, postgres_aliases())
+
+
+def prune_drift_in(scope: Scope, older_than: dt.timedelta) -> int:
+    """Delete the runs of checks of some schemas, if they are over for longer; return how many.
+
+    Nothing is then expected to have been read as widely as they were. Findings stay.
+
+    Raises:
+        NotRecorded, BadSettings: when the recording database cannot be used.
+    """
+    with recording() as book:
+        return prune_scope(book, older_than, scope_words(scope))
 
 
 def _meant(

@@ -19,14 +19,13 @@ from trigger_ops.api.recording import recorded
 from trigger_ops.catalog.snapshot import Extent
 from trigger_ops.drift import Finding, Report
 from trigger_ops.drift.digests import key_of
-from trigger_ops.drift.freshness import LastRun, remembered
 from trigger_ops.drift.life import by_key
+from trigger_ops.drift.vouching import scope_words
 from trigger_ops.exceptions import BadSettings, NotRecorded
 from trigger_ops.inspection import InspectedDatabase, Scope
 from trigger_ops.ledger.allowances import read_allowances
 from trigger_ops.ledger.findings import read_open_findings
 from trigger_ops.ledger.recording import reading_records
-from trigger_ops.ledger.runs import last_complete
 from trigger_ops.states import Level
 
 
@@ -83,6 +82,8 @@ def check(
         findings=tuple(sorted(_with_past(found), key=lambda finding: -finding.level)),
         fail_level=fail_level,
         unrecorded=unrecorded,
+        scope=scope_words(scope),
+        whole=not selectors,
     )
 
 
@@ -109,36 +110,3 @@ def _with_past(findings: Sequence[Finding]) -> list[Finding]:
         )
         for finding in findings
     ]
-
-
-def last_run(
-    max_age: dt.timedelta,
-    *,
-    databases: Sequence[str] | None = None,
-    fail_level: Level = Level.WARNING,
-) -> LastRun:
-    """Return the last complete recorded run, of all databases or of these, and what is open.
-
-    Looks at nothing but the recording database.
-
-    Raises:
-        UnknownDatabase: naming the nearest match.
-        NotRecorded: when the recording database cannot be read, or was never migrated.
-        BadSettings: when it is no PostgreSQL.
-    """
-    aliases = [known(alias) for alias in databases] if databases else None
-    with reading_records() as book:
-        run = last_complete(book, aliases)
-        records = read_open_findings(book, aliases)
-        allowances = {(one.key, one.digest): one for one in read_allowances(book, aliases)}
-    findings = [
-        dataclasses.replace(remembered(one), allowance=allowances.get((one.key, one.digest)))
-        for one in records
-    ]
-    return LastRun(
-        run=run,
-        findings=tuple(sorted(findings, key=lambda finding: -finding.level)),
-        now=book.now,
-        max_age=max_age,
-        fail_level=fail_level,
-    )

@@ -15,6 +15,7 @@ from trigger_ops import conf
 from trigger_ops.api.looking import PAUSE_SECONDS, Look
 from trigger_ops.catalog.reading import read_schemas
 from trigger_ops.drift.life import Seen, by_key, follow
+from trigger_ops.drift.vouching import scope_words
 from trigger_ops.exceptions import Busy, DatabaseUnreadable, NotRecorded
 from trigger_ops.inspection import Scope
 from trigger_ops.ledger.allowances import read_allowances
@@ -177,17 +178,11 @@ def wanted(
         aliases=tuple(dict.fromkeys(aliases)),
         source=source,
         holder=holder,
-        scope=" ".join([*selectors, *_words(scope)]),
+        scope=" ".join(filter(None, [*selectors, scope_words(scope)])),
         whole=not selectors,
         asked=asked,
         lasts=conf.check_limit() * max(1, len(aliases)),
     )
-
-
-def _words(scope: Scope) -> list[str]:
-    if scope.glob is not None:
-        return [f"--schema-glob {scope.glob}"]
-    return [f"--schema {schema}" for schema in scope.path or ()]
 
 
 def record_look(

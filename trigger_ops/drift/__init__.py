@@ -107,7 +107,8 @@ class Report:
     """What ``check`` found: databases looked at, and findings worst first.
 
     ``blind`` are (alias, ID) of what nothing could be said of; ``unrecorded`` says why a check
-    that should have been recorded was not.
+    that should have been recorded was not. ``scope`` says which schemas were looked at, as runs
+    keep it, and ``whole`` that no selector left anything out.
     """
 
     run_id: uuid.UUID
@@ -118,6 +119,8 @@ class Report:
     fail_level: Level = Level.WARNING
     blind: frozenset[tuple[str, str]] = frozenset()
     unrecorded: str = ""
+    scope: str = ""
+    whole: bool = True
 
     @property
     def targets(self) -> tuple[Target, ...]:
