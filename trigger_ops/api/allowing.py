@@ -40,7 +40,8 @@ def allow(
     """
     said = stated_reason(reason, what="An allowance")
     with recording() as book:
-        record = _meant(read_open_findings(book), finding, uri, database)
+        found = read_open_findings(book, postgres_aliases())
+        record = _meant(found, finding, uri, database)
         return write_allowance(book, record, owner=owner, reason=said, lasts=lasts)
 
 
@@ -76,11 +77,13 @@ def expire_allowance(number: int, *, by: str) -> AllowanceRecord:
 def open_findings(databases: Sequence[str] | None = None) -> list[FindingRecord]:
     """Return the findings that recorded checks left open, the worst first.
 
+    Without ``databases`` they are those of all PostgreSQL databases that the settings have.
+
     Raises:
         NotRecorded, BadSettings: when the recording database cannot be used.
     """
     with reading_records() as book:
-        found = read_open_findings(book, databases)
+        found = read_open_findings(book, postgres_aliases() if databases is None else databases)
     return sorted(found, key=lambda one: -one.level)
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from trigger_ops import conf
+from trigger_ops.api.inspecting import postgres_aliases
 from trigger_ops.api.looking import PAUSE_SECONDS, Look
 from trigger_ops.catalog.reading import read_schemas
 from trigger_ops.drift.life import Seen, by_key, follow
@@ -19,7 +20,7 @@ from trigger_ops.drift.vouching import scope_words
 from trigger_ops.exceptions import Busy, DatabaseUnreadable, NotRecorded
 from trigger_ops.inspection import Scope
 from trigger_ops.ledger.allowances import read_allowances
-from trigger_ops.ledger.findings import read_open_findings, write_steps
+from trigger_ops.ledger.findings import end_elsewhere, read_open_findings, write_steps
 from trigger_ops.ledger.recording import Book, recording
 from trigger_ops.ledger.runs import (
     Wanted,
@@ -113,6 +114,8 @@ class Attempt:
                             changes += self._record(book, one)
                         except Busy as error:
                             missed.append(str(error))
+                if not self.selectors:
+                    end_elsewhere(book, self.run_id, postgres_aliases())
                 self.finished = give_up(book, self.run_id, ELSEWHERE) or self.finished
         except NotRecorded as error:
             self.reason = str(error)

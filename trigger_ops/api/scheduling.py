@@ -23,6 +23,7 @@ from trigger_ops.catalog.snapshot import Extent
 from trigger_ops.durations import spelled
 from trigger_ops.exceptions import Busy, DatabaseUnreadable, NotRecorded, TriggerOpsError
 from trigger_ops.inspection import InspectedDatabase, Scope
+from trigger_ops.ledger.findings import end_elsewhere
 from trigger_ops.ledger.recording import Book, recording
 from trigger_ops.ledger.runs import (
     begin,
@@ -100,6 +101,7 @@ def begin_run(
         run, is_new = begin(book, dataclasses.replace(words, idle=limit))
         if is_new:
             send = aliases
+            end_elsewhere(book, run.id, postgres_aliases())
         elif run.finished is None and run.source == source:
             send, _ = unattended(book, run.id, PATIENCE)
         else:

@@ -73,6 +73,35 @@ def write_steps(
     return changes
 
 
+def end_elsewhere(book: Book, run: uuid.UUID, databases: Collection[str]) -> int:
+    """End the open findings of all other databases, which no check will look at again.
+
+    Nobody is told: whoever took a database out of the settings knows. Returns how many there were.
+    """
+    gone = list(
+        DriftFinding.objects.using(book.alias)
+        .filter(resolved__isnull=True)
+        .exclude(database__in=list(databases))
+    )
+    FindingEvent.objects.using(book.alias).bulk_create(
+        (
+            FindingEvent(
+                finding=one,
+                run=run,
+                kind=EventKind.RESOLVED,
+                at=book.now,
+                digest=one.digest,
+                count=one.count,
+                message=f'The settings have no PostgreSQL database "{one.database}" any more.',
+            )
+            for one in gone
+        ),
+        batch_size=BATCH,
+    )
+    ended = DriftFinding.objects.using(book.alias).filter(pk__in=[one.pk for one in gone])
+    return ended.update(resolved=book.now)
+
+
 def _opened(book: Book, steps: Sequence[Step]) -> dict[str, DriftFinding]:
     """Return the rows of all findings of the steps by key, new ones made."""
     before = [step.before.id for step in steps if step.before is not None and _changes(step)]
