@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from trigger_ops import conf
 from trigger_ops.api.inspecting import known, postgres_aliases
 from trigger_ops.api.notifying import ping_heartbeat
+from trigger_ops.drift.answering import Answers
 from trigger_ops.drift.freshness import LastRun, remembered
 from trigger_ops.drift.vouching import vouching
 from trigger_ops.exceptions import BadSettings, NotRecorded
@@ -45,9 +46,13 @@ def last_run(
         }
         to_come = newest_to_come(book)
         records = read_open_findings(book, aliases)
-        allowances = {(one.key, one.digest): one for one in read_allowances(book, aliases)}
+        answers = Answers(read_allowances(book, aliases), book.now)
     findings = [
-        dataclasses.replace(remembered(one), allowance=allowances.get((one.key, one.digest)))
+        dataclasses.replace(
+            remembered(one),
+            allowance=answers.of(one),
+            outgrown=answers.outgrown(one.key, one.digest, one.count),
+        )
         for one in records
     ]
     return LastRun(

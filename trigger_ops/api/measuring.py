@@ -15,6 +15,7 @@ from django.db import DatabaseError, InterfaceError
 from trigger_ops import conf
 from trigger_ops.api.inspecting import postgres_aliases
 from trigger_ops.drift import Report
+from trigger_ops.drift.answering import Answers
 from trigger_ops.drift.vouching import Reading, vouching
 from trigger_ops.exceptions import DatabaseUnreadable, TriggerOpsError
 from trigger_ops.inspection import InspectedDatabase
@@ -134,7 +135,7 @@ def _recorded(
 ) -> Measurement:
     """Return what the recording database knows of some databases, beside what was read now."""
     records = read_open_findings(book, aliases)
-    live = {(one.key, one.digest) for one in read_allowances(book, aliases)}
+    answers = Answers(read_allowances(book, aliases), book.now)
     newest = last_targets(book, aliases)
     readings = read_readings(book, {*aliases, *postgres_aliases()})
     vouched = vouching([*readings, *read_now])
@@ -146,7 +147,7 @@ def _recorded(
                 newest.get(alias),
                 vouched.get(alias),
                 [one for one in records if one.database == alias],
-                live,
+                answers,
             )
             for alias in aliases
         ),
@@ -164,9 +165,9 @@ def _remembered(
     newest: TargetRecord | None,
     vouched: Reading | None,
     records: Collection[FindingRecord],
-    allowances: Collection[tuple[str, str]],
+    answers: Answers,
 ) -> DatabaseMeasure:
-    answered = [one for one in records if (one.key, one.digest) in allowances]
+    answered = [one for one in records if answers.of(one)]
     counts = Counter((one.code, one.level) for one in records)
     return DatabaseMeasure(
         database=alias,

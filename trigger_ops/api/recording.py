@@ -204,7 +204,7 @@ def record_look(
         steps = list(
             follow(
                 before,
-                _judged(seen, before, scope, selectors),
+                judged(seen, before, scope, selectors),
                 read_allowances(book, [alias]),
                 now=book.now,
             )
@@ -213,22 +213,21 @@ def record_look(
     return changes, finish_target(book, target, _outcome(seen))
 
 
-def _judged(
+def judged(
     seen: Look, before: Sequence[FindingRecord], scope: Scope, selectors: Sequence[str]
 ) -> Seen:
+    """Return what a look can tell of the open findings of its database, and of new ones."""
     uris = None
     if selectors:
         uris = frozenset(one.uri for one in select(registered_triggers(), selectors))
+    unread = [one for one in seen.database.triggers if one.status is Status.UNKNOWN]
     return Seen(
         findings=by_key(seen.findings),
-        schemas=_looked_at(seen, before, scope),
+        schemas=_looked_at(seen, before, scope) if seen.database.snapshot is not None else None,
         tables=_tables(seen),
         uris=uris,
-        unread=frozenset(
-            (one.table, one.trigger)
-            for one in seen.database.triggers
-            if one.status is Status.UNKNOWN
-        ),
+        unread=frozenset((one.table, one.trigger) for one in unread),
+        unread_in=frozenset((one.schema or "", one.table, one.trigger) for one in unread),
         blind=seen.blind,
     )
 

@@ -8,7 +8,7 @@ import uuid
 from collections import Counter
 
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
-from trigger_ops.records import AllowanceRecord
+from trigger_ops.records import AllowanceRecord, Places
 from trigger_ops.states import Enabled, ExitCode, Facet, Level, Status
 
 
@@ -18,7 +18,8 @@ class Finding:
 
     ``schemas`` are all schemas that show the same thing, ``count`` how many places do, ``fix``
     is the command or SQL statement that ends it. ``digest`` is of what was observed, the same in
-    every schema; ``allowance`` is whoever answers for it as it is.
+    every schema, and ``places`` say which schemas show what where they do not show the same.
+    ``allowance`` is whoever answers for it as it is, ``outgrown`` whoever did for less of it.
     """
 
     id: str
@@ -38,6 +39,8 @@ class Finding:
     first_seen: dt.datetime | None = None
     digest: str = ""
     allowance: AllowanceRecord | None = None
+    places: Places = ()
+    outgrown: AllowanceRecord | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -104,4 +104,5 @@ def remembered(record: FindingRecord) -> Finding:
         count=record.count,
         first_seen=record.first_seen,
         digest=record.digest,
+        places=record.places,
     )

@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 
 from trigger_ops.drift import Finding
 from trigger_ops.drift.life import Step
+from trigger_ops.drift.places import places_of
 from trigger_ops.drift.vouching import needed
 from trigger_ops.ledger.freshness import read_readings
 from trigger_ops.ledger.recording import Book, aware, aware_or_none
@@ -26,7 +27,7 @@ STILL_TOLD = dt.timedelta(days=1)
 """How long people may have to wait to be told of something; nobody tries for longer."""
 
 _UPDATED = (
-    *("digest", "level", "uri", "schema", "schemas", "status", "enabled", "facets"),
+    *("digest", "level", "uri", "schema", "schemas", "places", "status", "enabled", "facets"),
     *("count", "message", "fix", "allowed", "last_seen", "told_count"),
 )
 
@@ -153,6 +154,8 @@ def _changes(step: Step) -> bool:
         return True
     fresh = (after.level, after.uri or "", after.status or "", after.enabled or "", after.facets)
     known = (before.level, before.uri, before.status, before.enabled, before.facets)
+    if places_of(after) != places_of(before):
+        return True
     return fresh != known or (
         after.message,
         after.fix,
@@ -172,6 +175,8 @@ def _filled(row: DriftFinding, step: Step, after: Finding, now: dt.datetime) -> 
     row.digest, row.level = after.digest, after.level.name
     row.uri, row.schema = after.uri or "", after.schema or ""
     row.schemas, row.count = list(step.schemas), step.count
+    places = places_of(after)
+    row.places = {} if places == ((after.digest, step.schemas),) else dict(places)
     row.status = after.status.value if after.status is not None else ""
     row.enabled = after.enabled.value if after.enabled is not None else ""
     row.facets = [facet.value for facet in after.facets]
@@ -287,4 +292,5 @@ def record_of(finding: DriftFinding) -> FindingRecord:
         first_seen=aware(finding.first_seen),
         last_seen=aware(finding.last_seen),
         resolved=aware_or_none(finding.resolved),
+        places=tuple((one, tuple(finding.places[one])) for one in sorted(finding.places)),
     )

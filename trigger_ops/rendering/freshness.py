@@ -11,7 +11,7 @@ from trigger_ops.drift.vouching import spelled as spelled_scope
 from trigger_ops.durations import spelled
 from trigger_ops.rendering import documents
 from trigger_ops.rendering.colour import GREEN, LEVEL_COLOURS, MAGENTA, painted
-from trigger_ops.rendering.reports import allowed, subject
+from trigger_ops.rendering.reports import answered, subject
 from trigger_ops.rendering.wording import counted, printable
 
 FORMATS = ("text", "json")
@@ -58,7 +58,7 @@ def as_text(last: LastRun, *, colour: bool) -> str:
             lines.append(f"{level} {finding.id} {subject(finding)}: {printable(finding.message)}")
             lines += [f"  fix: {printable(finding.fix)}"] if finding.fix else []
             lines.append(f"  see: {printable(conf.runbook(finding.id))}")
-            lines += [allowed(finding.allowance)] if finding.allowance else []
+            lines += answered(finding)
     tint = MAGENTA if not last.complete else None if last.failing else GREEN
     lines.append(painted(summary_line(last), tint if colour else None))
     return "\n".join(lines)

@@ -60,7 +60,19 @@ def _block(finding: Finding, *, colour: bool) -> list[str]:
     head = f"{level} {finding.id} {subject(finding)}: {printable(finding.message)}"
     lines = [head, f"  fix: {printable(finding.fix)}"] if finding.fix else [head]
     lines.append(f"  see: {printable(conf.runbook(finding.id))}")
-    return lines + ([allowed(finding.allowance)] if finding.allowance else [])
+    return [*lines, *answered(finding)]
+
+
+def answered(finding: Finding) -> Iterator[str]:
+    """Yield a line that says who answers for a finding, or who did when there was less of it."""
+    if finding.allowance is not None:
+        yield allowed(finding.allowance)
+    elif finding.outgrown is not None:
+        one = finding.outgrown
+        places = counted(one.count, "place")
+        yield printable(
+            f"  allowed no more: {one.owner} answered for {places}, and it is in twice as many or more"
+        )
 
 
 def allowed(allowance: AllowanceRecord) -> str:
