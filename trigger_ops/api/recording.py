@@ -9,7 +9,7 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from trigger_ops import conf
 from trigger_ops.api.inspecting import postgres_aliases
@@ -221,10 +221,18 @@ def judged(
     if selectors:
         uris = frozenset(one.uri for one in select(registered_triggers(), selectors))
     unread = [one for one in seen.database.triggers if one.status is Status.UNKNOWN]
+    tables = _tables(seen)
+    # Findings about no table are of everywhere, and some models name their schema.
+    elsewhere = {
+        schema
+        for record in before
+        for schema in record.schemas
+        if record.table and (schema, record.table) not in tables
+    }
     return Seen(
         findings=by_key(seen.findings),
-        schemas=_looked_at(seen, before, scope) if seen.database.snapshot is not None else None,
-        tables=_tables(seen),
+        schemas=_looked_at(seen, elsewhere, scope),
+        tables=tables,
         uris=uris,
         unread=frozenset((one.table, one.trigger) for one in unread),
         unread_in=frozenset((one.schema or "", one.table, one.trigger) for one in unread),
@@ -232,15 +240,16 @@ def judged(
     )
 
 
-def _looked_at(seen: Look, before: Sequence[FindingRecord], scope: Scope) -> frozenset[str]:
-    """Return which schemas of open findings were looked at, or are there no more."""
+def _looked_at(seen: Look, schemas: Collection[str], scope: Scope) -> frozenset[str] | None:
+    """Return which of some schemas were looked at, or are there no more; None without a reading."""
     snapshot = seen.database.snapshot
-    path = snapshot.server.search_path if snapshot is not None and scope.glob is None else ()
-    asked_for = {schema for record in before for schema in record.schemas}
-    looked = {schema for schema in asked_for if schema in path or scope.takes(schema)}
-    if asked_for != looked:
+    if snapshot is None:
+        return None
+    path = snapshot.server.search_path if scope.glob is None else ()
+    looked = {schema for schema in schemas if schema in path or scope.takes(schema)}
+    if others := set(schemas) - looked:
         with contextlib.suppress(DatabaseUnreadable):
-            looked |= asked_for.difference(read_schemas(seen.database.alias))
+            looked |= others.difference(read_schemas(seen.database.alias))
     return frozenset(looked)
 
 
@@ -268,7 +277,7 @@ def _outcome(seen: Look) -> TargetRecord:
         schemas=database.schemas,
         triggers=len(database.triggers),
         ms=database.ms,
-        reason=database.reason,
+        reason=database.unread or database.reason,
         statuses=Counter(one.status.value for one in database.triggers),
         levels=Counter(one.level.name for one in seen.findings),
     )

@@ -45,7 +45,11 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """One database of a run. ``status`` is ok, deploying, unreachable or "not postgresql"."""
+    """One database of a run.
+
+    ``status`` is ok, incomplete, deploying, unreachable or "not postgresql": incomplete where
+    something beside the triggers could not be read, which ``reason`` names.
+    """
 
     database: str
     schemas: int
@@ -62,9 +66,9 @@ def targets_of(databases: tuple[InspectedDatabase, ...]) -> tuple[Target, ...]:
             database=database.alias,
             schemas=database.schemas,
             triggers=len(database.triggers),
-            status=database.status,
+            status="incomplete" if database.unread else database.status,
             ms=database.ms,
-            reason=database.reason,
+            reason=database.unread or database.reason,
         )
         for database in databases
     )

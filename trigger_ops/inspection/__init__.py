@@ -96,7 +96,8 @@ class InspectedDatabase:
     name) of all that the code declares, asked for or not; ``known_pgids`` are the trigger names
     that it or any migration of the project ever used; ``shadowed`` are tables without the trigger
     behind the inspected ones on the search_path. ``guarded`` is what the guard has there, where
-    that was asked for, and ``mask`` what the names of masked columns match.
+    that was asked for, and ``mask`` what the names of masked columns match. ``unread`` says what
+    else could not be read that a verdict needs.
     """
 
     alias: str
@@ -112,10 +113,13 @@ class InspectedDatabase:
     spelled: dict[str, str] = dataclasses.field(default_factory=dict)
     guarded: GuardCatalog | None = None
     mask: re.Pattern[str] = re.compile(r"(?!)")
+    unread: str = ""
 
     @property
     def complete(self) -> bool:
         """False when anything asked for could not be read."""
-        return self.status == "ok" and not any(
-            trigger.status is Status.UNKNOWN for trigger in self.triggers
+        return (
+            self.status == "ok"
+            and not self.unread
+            and not any(trigger.status is Status.UNKNOWN for trigger in self.triggers)
         )
