@@ -1,6 +1,7 @@
 """``check --record`` of a database with many tenants: what recording adds, and the memory it takes.
 
-First with nothing to say, then with one cause in every tenant. Stock has nothing to compare with.
+First with nothing to say, then with one cause in every tenant. What is recorded is measured once,
+the first time, when there is most to write. Stock has nothing to compare with.
 """
 
 from __future__ import annotations
@@ -50,8 +51,10 @@ def run() -> list[Row]:
             for record in (False, True):
                 script = CHECK.format(record=record, damaged=damaged, triggers=TRIGGERS)
                 name = f"check{' --record' * record} --all-schemas, {words}"
+                # Only the first that is recorded opens the finding.
+                repeats = 1 if record else REPEATS
                 rows.append(
-                    _row(name, min(generated.run(script, ours=True) for _ in range(REPEATS)))
+                    _row(name, min(generated.run(script, ours=True) for _ in range(repeats)))
                 )
     return rows
 

@@ -244,12 +244,17 @@ class TargetRecord:
     finished: dt.datetime | None = None
 
 
+Places = tuple[tuple[str, tuple[str, ...]], ...]
+"""What was observed, as digests, and the schemas that show each: one for each place."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class FindingRecord:
     """One finding over time. ``resolved`` is None while it is open.
 
-    ``key`` digests what it is about, ``digest`` what was observed; ``told_count`` is the count
-    that people were last told, 0 while nobody was; ``allowed`` says that an allowance covers it.
+    ``key`` digests what it is about, ``digest`` what was observed, in ``places`` where not all
+    show the same; ``told_count`` is the count that people were last told, 0 while nobody was;
+    ``allowed`` says that an allowance covers it.
     """
 
     id: int
@@ -274,6 +279,7 @@ class FindingRecord:
     first_seen: dt.datetime
     last_seen: dt.datetime
     resolved: dt.datetime | None
+    places: Places = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -289,7 +295,10 @@ class FindingChange:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AllowanceRecord:
-    """Somebody answers for one finding, exactly as it is, until a date."""
+    """Somebody answers for one finding, exactly as it is, until a date.
+
+    ``count`` is in how many places it was then, 0 where nobody knows.
+    """
 
     id: int
     key: str
@@ -304,6 +313,11 @@ class AllowanceRecord:
     expires: dt.datetime
     ended: dt.datetime | None = None
     ended_by: str = ""
+    count: int = 0
+
+    def covers(self, count: int) -> bool:
+        """Tell whether it covers its finding in so many places: in less than twice as many."""
+        return self.count == 0 or count < 2 * self.count
 
     def is_live(self, now: dt.datetime) -> bool:
         """Tell whether it covers its finding at a moment."""

@@ -200,7 +200,6 @@ def _send(
                 {**terms, "chained": chained},
                 countdown=scheduling.PATIENCE.total_seconds(),
             )
-    heartbeat = step.ended is not None and step.ended.complete and step.ended.whole
     notices = step.deliver and terms["notify"]
-    if heartbeat or notices:
-        deliver.apply_async(kwargs={"heartbeat": heartbeat, "notices": notices})
+    if step.heartbeat or notices:
+        deliver.apply_async(kwargs={"heartbeat": step.heartbeat, "notices": notices})

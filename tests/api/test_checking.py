@@ -224,17 +224,19 @@ def test_a_condition_that_could_not_be_read_resolves_nothing(
 
 
 def test_a_look_back_reads_no_patient(own_database: BaseDatabaseWrapper, settings: Any) -> None:
-    assert api.last_run(MINUTE).exit_code is ExitCode.INCOMPLETE
+    here = ["default"]
+    assert api.last_run(MINUTE, databases=here).exit_code is ExitCode.INCOMPLETE
     record()
-    assert api.last_run(MINUTE).exit_code is ExitCode.CLEAN
+    assert api.last_run(MINUTE, databases=here).exit_code is ExitCode.CLEAN
+    assert api.last_run(MINUTE).exit_code is ExitCode.INCOMPLETE  # `archive` was never read
     damage.gut(pgid(INVOICE))
-    assert api.last_run(MINUTE).exit_code is ExitCode.CLEAN
+    assert api.last_run(MINUTE, databases=here).exit_code is ExitCode.CLEAN
     record()
-    last = api.last_run(MINUTE)
+    last = api.last_run(MINUTE, databases=here)
     assert last.exit_code is ExitCode.FINDINGS
     assert [one.uri for one in last.failing] == [INVOICE]
     assert last.findings[0].first_seen is not None
-    assert api.last_run(dt.timedelta()).exit_code is ExitCode.INCOMPLETE
+    assert api.last_run(dt.timedelta(), databases=here).exit_code is ExitCode.INCOMPLETE
 
 
 def test_a_run_that_was_incomplete_or_partial_is_no_sign_of_life(

@@ -68,6 +68,7 @@ def record_of(finding: Finding, **changes: Any) -> FindingRecord:
         first_seen=NOW - HOUR,
         last_seen=NOW - HOUR,
         resolved=None,
+        places=finding.places,
     )
     return dataclasses.replace(record, **changes)
 
@@ -86,6 +87,7 @@ def allowance_of(finding: Finding, **changes: Any) -> AllowanceRecord:
         reason="INC-12: known",
         since=NOW - HOUR,
         expires=NOW + HOUR,
+        count=finding.count,
     )
     return dataclasses.replace(allowance, **changes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from tests.drift.making import (
     record_of,
 )
 from trigger_ops.drift import Finding
+from trigger_ops.drift.finding import grouped
+from trigger_ops.drift.freshness import remembered
 from trigger_ops.drift.life import Seen, Step, by_key, follow
 from trigger_ops.records import AllowanceRecord, FindingRecord
 from trigger_ops.states import EventKind, Facet
@@ -201,16 +204,55 @@ def test_people_are_told_of_growth_once_a_doubling() -> None:
     assert told == [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
 
 
-def test_what_an_allowance_covers_may_double_in_silence_and_returns_with_its_count() -> None:
-    few, many = in_tenants(3), in_tenants(300)
-    step = followed(record_of(few, **ALLOWED), many, allowance_of(many))
+def test_what_an_allowance_covers_grows_in_silence_and_returns_with_its_count() -> None:
+    few, more = in_tenants(30), in_tenants(59)
+    step = followed(record_of(few, **ALLOWED), more, allowance_of(few))
     assert step is not None
-    assert (step.kind, step.told) == (None, False)
+    assert (step.kind, step.told, step.allowed) == (None, False, True)
     after = kept(step)
     assert after is not None
-    returned = followed(after, many)
+    returned = followed(after, more)
     assert returned is not None
-    assert (returned.kind, returned.told, returned.count) == (EventKind.RETURNED, True, 300)
+    assert (returned.kind, returned.told, returned.count) == (EventKind.RETURNED, True, 59)
+
+
+GROWN: dict[str, tuple[int, int, int, bool, EventKind | None]] = {
+    # name: allowed for, before, now, covered before, kind
+    "a second tenant": (1, 1, 2, True, EventKind.GREW),
+    "twice as many": (30, 59, 60, True, EventKind.GREW),
+    "one fewer than that": (30, 58, 59, True, None),
+    "still far more": (30, 60, 61, False, None),
+    "doubled once more": (30, 60, 120, False, EventKind.GREW),
+    "fewer again": (30, 60, 59, False, EventKind.ALLOWED),
+    "given when nobody counted": (0, 1, 2000, True, None),
+}
+
+
+@pytest.mark.parametrize("case", GROWN)
+def test_an_allowance_covers_less_than_twice_what_it_was_given_for(case: str) -> None:
+    given_for, before, now, was_covered, kind = GROWN[case]
+    record = record_of(in_tenants(before), allowed=was_covered)
+    allowance = allowance_of(in_tenants(now), count=given_for)
+    step = followed(record, in_tenants(now), allowance)
+    assert step is not None
+    covered = given_for == 0 or now < 2 * given_for
+    assert (step.kind, step.allowed) == (kind, covered)
+    assert step.told == (kind is EventKind.GREW)
+
+
+def test_an_allowance_that_was_outgrown_does_not_hide_a_change() -> None:
+    record = record_of(in_tenants(2), **ALLOWED)
+    changed = in_tenants(4, "another thing")
+    step = followed(record, changed, allowance_of(in_tenants(2)))
+    assert step is not None
+    assert (step.kind, step.told) == (EventKind.CHANGED, True)
+
+
+def test_the_newer_of_two_allowances_counts_for_more() -> None:
+    few, many = allowance_of(in_tenants(1)), allowance_of(in_tenants(50))
+    step = followed(record_of(in_tenants(1), **ALLOWED), in_tenants(60), few, many)
+    assert step is not None
+    assert (step.kind, step.allowed) == (None, True)
 
 
 # What a check could not see -------------------------------------------------------------------
@@ -297,6 +339,103 @@ def test_a_finding_ends_with_its_last_tenant() -> None:
     step = followed(record, None, schemas=frozenset(record.schemas))
     assert step is not None
     assert step.kind is EventKind.RESOLVED
+
+
+# Tenants that do not show the same --------------------------------------------------------------
+
+TENANTS = tuple(f"tenant_{one:04}" for one in range(4))
+
+
+def look_at(world: dict[str, str], scope: Iterable[str] | None) -> Seen:
+    """Return what a check of some schemas, or all, sees where each shows what it shows."""
+    shown = [
+        make_finding(
+            what, schema=schema, schemas=(schema,), message=f"It is {what}.", facets=(facet,)
+        )
+        for (schema, what), facet in zip(sorted(world.items()), Facet, strict=False)
+        if scope is None or schema in scope
+    ]
+    return Seen(
+        findings=by_key(grouped(shown)), schemas=None if scope is None else frozenset(scope)
+    )
+
+
+def test_a_narrow_check_of_tenants_that_show_two_things_changes_nothing() -> None:
+    world = {"tenant_0000": "one", "tenant_0001": "one", "tenant_0002": "another"}
+    (opened,) = follow([], look_at(world, None), now=NOW)
+    record = kept(opened)
+    assert record is not None
+    allowance = allowance_of(remembered(record))
+    for scope in (["tenant_0000"], ["tenant_0002", "tenant_0003"], None, ["tenant_0003"]):
+        for step in follow([record], look_at(world, scope), now=NOW):
+            assert (step.kind, step.told, kept(step)) == (None, False, record)
+        for step in follow([record], look_at(world, scope), [allowance], now=NOW):
+            assert (step.kind, step.allowed) == (EventKind.ALLOWED, True)
+
+
+def test_a_narrow_check_changes_what_it_saw() -> None:
+    world = {"tenant_0000": "one", "tenant_0001": "another"}
+    (opened,) = follow([], look_at(world, None), now=NOW)
+    record = kept(opened)
+    assert record is not None
+    world["tenant_0001"] = "one"
+    (step,) = follow([record], look_at(world, ["tenant_0001"]), now=NOW)
+    (wide,) = follow([record], look_at(world, None), now=NOW)
+    assert step.after is not None
+    assert wide.after is not None
+    assert (step.kind, step.after.digest) == (EventKind.CHANGED, wide.after.digest)
+    assert (step.count, step.schemas) == (2, ("tenant_0000", "tenant_0001"))
+    assert {*step.after.facets} >= {*wide.after.facets}
+
+
+def test_places_of_one_schema_that_was_not_looked_at_count_each() -> None:
+    both = [make_finding(seen, schema="b", schemas=("b",)) for seen in ("one", "one", "else")]
+    here = make_finding("one", schema="a", schemas=("a",))
+    (opened,) = follow([], Seen(findings=by_key([here, *both])), now=NOW)
+    record = kept(opened)
+    assert record is not None
+    assert record.count == 4
+    seen = Seen(findings=by_key([here]), schemas=frozenset({"a"}))
+    (step,) = follow([record], seen, now=NOW)
+    assert (step.kind, step.count, kept(step)) == (None, 4, record)
+
+
+def test_a_place_that_could_not_be_judged_shows_what_it_showed() -> None:
+    record = record_of(in_tenants(3), told_count=1)
+    place = ("tenant_0002", FINDING.table or "", FINDING.trigger or "")
+    unread = {"unread": frozenset({place[1:]}), "unread_in": frozenset({place})}
+    step = followed(record, in_tenants(2), **unread)
+    assert step is not None
+    assert (step.kind, step.count, len(step.schemas)) == (EventKind.GREW, 3, 3)
+    step = followed(record_of(in_tenants(3)), in_tenants(2), **unread)
+    assert step is not None
+    assert (step.kind, step.count) == (None, 3)
+
+
+def test_what_was_recorded_before_places_were_kept_is_taken_to_show_the_same() -> None:
+    record = record_of(in_tenants(3))
+    assert record.places == ()
+    step = followed(record, in_tenants(1), schemas=frozenset({"tenant_0000"}))
+    assert step is not None
+    assert (step.kind, step.count) == (None, 3)
+
+
+WORLDS = st.dictionaries(
+    st.sampled_from(TENANTS), st.sampled_from(["one", "two", "three"]), min_size=1
+)
+
+
+@given(WORLDS, st.lists(st.sets(st.sampled_from(TENANTS)), max_size=6))
+def test_however_narrow_checks_are_a_world_that_stays_makes_no_event(
+    world: dict[str, str], scopes: list[set[str]]
+) -> None:
+    (opened,) = follow([], look_at(world, None), now=NOW)
+    record = kept(opened)
+    for scope in [*scopes, None]:
+        assert record is not None
+        for step in follow([record], look_at(world, scope), now=NOW):
+            assert step.kind is None
+            assert kept(step) == record
 
 
 # Several findings about one thing -------------------------------------------------------------

@@ -13,7 +13,13 @@ from django.db.models import F
 from tests.drift.making import in_tenants, make_finding
 from trigger_ops.drift import Finding
 from trigger_ops.drift.life import Seen, by_key, follow
-from trigger_ops.ledger.findings import prune_records, read_open_findings, record_of, write_steps
+from trigger_ops.ledger.findings import (
+    prune_records,
+    prune_scope,
+    read_open_findings,
+    record_of,
+    write_steps,
+)
 from trigger_ops.ledger.recording import recording
 from trigger_ops.models import DriftFinding, DriftRun, DriftTarget, FindingEvent, Notice
 from trigger_ops.records import Destination, FindingChange
@@ -197,6 +203,21 @@ def test_the_last_complete_run_stays_however_old() -> None:
     assert newest is not None
     assert prune() == {"runs": 2, "findings": 0}
     assert list(DriftRun.objects.all()) == [newest]
+
+
+def test_what_vouches_for_a_database_stays_although_less_was_read_since() -> None:
+    runs = {}
+    for scope in ("--schema-glob *", "", "--schema a"):
+        with recording() as book:
+            made = DriftRun.objects.create(source="test", scope=scope, finished=book.now)
+            DriftTarget.objects.create(run=made, database="default", state="ok", finished=book.now)
+        runs[scope] = made.pk
+    age(200 * DAY)
+    DriftTarget.objects.update(finished=F("finished") - 200 * DAY)
+    with recording() as book:
+        assert prune_records(book, DAY, ["default"]) == {"runs": 2, "findings": 0}
+        assert DriftRun.objects.get().pk == runs["--schema-glob *"]
+        assert prune_scope(book, DAY, "--schema-glob *") == 1
 
 
 def test_a_run_that_somebody_is_at_stays() -> None:

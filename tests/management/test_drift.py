@@ -12,6 +12,8 @@ from django.db.models import F
 from tests import damage
 from tests.management.conftest import Result
 from trigger_ops import api
+from trigger_ops.api import scheduling
+from trigger_ops.inspection import Scope
 from trigger_ops.models import Allowance, DriftFinding, DriftRun, DriftTarget, FindingEvent
 
 Run = Callable[..., Result]
@@ -171,6 +173,60 @@ def test_what_does_not_go_with_it_is_usage(
     result = pgtrigger("check", *words)
     assert (result.code, result.out) == (2, "")
     assert sentence in result.err
+
+
+# A database that is gone --------------------------------------------------------------------------
+
+WHY = 'The settings have no PostgreSQL database "gone" any more.'
+
+
+@pytest.fixture
+def gone(pgtrigger: Run) -> DriftFinding:
+    """A finding is open on a database that the settings had, and have no more."""
+    gut()
+    pgtrigger("check", "--record")
+    pgtrigger("install", INVOICE)
+    row = DriftFinding.objects.get(code="trigger_ops.C001")
+    DriftFinding.objects.filter(pk=row.pk).update(database="gone")
+    pgtrigger("check", "--record", "past.Customer")  # with a selector: it ends nothing
+    row.refresh_from_db()
+    assert (row.database, row.resolved) == ("gone", None)
+    return row
+
+
+def test_a_finding_of_a_database_that_is_gone_counts_for_nothing(
+    gone: DriftFinding, pgtrigger: Run
+) -> None:
+    result = pgtrigger("check", "--max-age", "15m")
+    assert (result.code, "C001" in result.out) == (0, False)
+    assert "gone" not in pgtrigger("allow", "list").out
+    refused = pgtrigger("allow", "add", str(gone.pk), "--for", "7d", *REASON)
+    assert "No open finding has the number" in refused.err
+
+
+@pytest.mark.parametrize("words", [(), ("-d", "archive")])
+def test_the_next_recorded_run_ends_it_and_tells_nobody(
+    words: tuple[str, ...],
+    gone: DriftFinding,
+    pgtrigger: Run,
+    settings: Any,
+    mailoutbox: list[Any],
+) -> None:
+    settings.TRIGGER_OPS = {"NOTIFY": [TEAM]}
+    assert pgtrigger("check", "--notify", *words).code == 0
+    gone.refresh_from_db()
+    assert gone.resolved is not None
+    event = gone.events.latest("pk")
+    assert (event.kind, event.message) == ("resolved", WHY)
+    assert event.run == DriftRun.objects.latest("began").pk
+    assert mailoutbox == []
+
+
+def test_a_run_of_a_queue_ends_it_too(gone: DriftFinding) -> None:
+    begun = scheduling.begin_run(None, Scope(), source="celery", holder="worker@host")
+    gone.refresh_from_db()
+    assert gone.resolved is not None
+    assert gone.events.latest("pk").run == begun.run_id
 
 
 # check --notify ----------------------------------------------------------------------------------

@@ -60,8 +60,8 @@ def test_a_check_tells_what_it_saw_and_what_was_recorded() -> None:
     assert found["trigger_ops_triggers"]["default", "TAMPERED"] == 1
     assert found["trigger_ops_target_state"]["default", "ok"] == 1
     assert found["trigger_ops_check_complete"] == {(): 1}
-    for name in ("last_check", "last_complete_run"):
-        assert found[f"trigger_ops_{name}_timestamp_seconds"] == {(): epoch(report.finished)}
+    assert found["trigger_ops_last_check_timestamp_seconds"] == {(): epoch(report.finished)}
+    assert "trigger_ops_last_complete_run_timestamp_seconds" not in found  # nobody read `archive`
     assert found["trigger_ops_last_ok_timestamp_seconds"] == {("default",): epoch(report.finished)}
     assert found["trigger_ops_notices_waiting"] == {(): 0}
     assert found["trigger_ops_notices_given_up"] == {(): 0}
@@ -95,7 +95,6 @@ def test_a_database_out_of_reach_keeps_what_is_open_and_gets_no_zero() -> None:
     assert "trigger_ops_sessions_open" not in found  # nobody waits for it a second time
     assert found["trigger_ops_check_complete"] == {(): 0}
     then = epoch(DriftRun.objects.get().finished)
-    assert found["trigger_ops_last_complete_run_timestamp_seconds"] == {(): then}
     assert found["trigger_ops_last_ok_timestamp_seconds"] == {("default",): then}
 
 
@@ -214,13 +213,27 @@ def test_a_run_that_could_not_read_everything_is_not_the_last_complete_one(
     assert sum(found["trigger_ops_target_state"].values()) == 1
     assert found["trigger_ops_check_complete"] == {(): 0}
     assert found["trigger_ops_last_check_timestamp_seconds"] == {(): epoch(second.finished)}
-    assert found["trigger_ops_last_complete_run_timestamp_seconds"] == {(): epoch(first.finished)}
     assert found["trigger_ops_last_ok_timestamp_seconds"] == {("default",): epoch(first.finished)}
     assert ("trigger_ops_triggers" in found) is is_seen
     assert found["trigger_ops_findings_by_level"]["default", "CRITICAL"] == 1
     assert (("default", "ERROR") in found["trigger_ops_findings_by_level"]) is is_seen
     asked = {key[0] for key in found["trigger_ops_sessions_open"]}
     assert ("default" in asked) is (state is not TargetState.UNREACHABLE)
+
+
+def test_the_last_complete_run_is_when_the_last_of_all_databases_had_been_read() -> None:
+    name = "trigger_ops_last_complete_run_timestamp_seconds"
+    report = api.check()
+    assert live(report)[name] == {(): epoch(report.finished)}
+    assert name not in recorded()
+    api.check(record=True)
+    both = DriftRun.objects.get()
+    assert recorded()[name] == {(): epoch(both.finished)}
+    here = check()
+    assert recorded()[name] == live(here)[name] == {(): epoch(both.finished)}
+    api.check(databases=["archive"], record=True)
+    newest = DriftRun.objects.get(pk=here.run_id)
+    assert recorded()[name] == {(): epoch(newest.finished)}
 
 
 def test_the_newest_run_of_each_database_counts_whichever_was_last() -> None:

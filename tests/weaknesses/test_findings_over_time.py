@@ -19,6 +19,7 @@ from trigger_ops.drift import Finding, Report
 from trigger_ops.drift.digests import key_of
 from trigger_ops.inspection import Scope
 from trigger_ops.models import DriftFinding, FindingEvent, Notice
+from trigger_ops.rendering.reports import as_text
 from trigger_ops.states import Level
 
 pytestmark = pytest.mark.django_db
@@ -388,6 +389,50 @@ def test_a_tenant_that_was_repaired_alone_resolves_when_it_is_looked_at(names: l
     assert events(one_c001()) == ["opened", "resolved"]
 
 
+@pytest.fixture
+def two_ways(names: list[str]) -> None:
+    """Let a trigger be gutted in `public` in one way, in two tenants in another."""
+    damage.gut(pgid(INVOICE))
+    for name in ("tenant_1", "tenant_2"):
+        damage.gut(pgid(INVOICE), schema=name, returning="NEW")
+
+
+def test_checks_of_all_schemas_and_of_some_may_alternate(two_ways: None) -> None:
+    record(scope=EVERYWHERE)
+    before = row_of(one_c001())
+    for scope in (Scope(), EVERYWHERE, Scope(glob="tenant_*"), Scope(path=("public",)), Scope()):
+        record(scope=scope)
+        assert row_of(one_c001()) == before
+    row = one_c001()
+    assert events(row) == told(row) == ["opened"]
+    assert row.count == 3
+    damage.gut(pgid(INVOICE), returning="NEW")
+    record()
+    assert events(one_c001()) == ["opened", "changed"]
+    record(scope=EVERYWHERE)
+    assert events(one_c001()) == ["opened", "changed"]
+
+
+def row_of(row: DriftFinding) -> dict[str, Any]:
+    """Return all that is kept of a finding but when it was seen."""
+    kept = dict(DriftFinding.objects.values().get(pk=row.pk))
+    del kept["last_seen"]
+    return kept
+
+
+def test_an_allowance_holds_whichever_schemas_are_looked_at(two_ways: None) -> None:
+    record(scope=EVERYWHERE)
+    api.allow("C001", owner="ann", reason="INC-12: known", lasts=dt.timedelta(hours=1))
+    for scope in (EVERYWHERE, Scope(), Scope(glob="tenant_*"), EVERYWHERE):
+        assert critical(api.check(databases=["default"], scope=scope)) == []
+        assert critical(record(scope=scope)) == []
+    assert events(one_c001()) == ["opened", "allowed"]
+
+
+def critical(report: Report) -> list[str]:
+    return [one.id for one in report.failing if one.level is Level.CRITICAL]
+
+
 # Allowances -------------------------------------------------------------------------------------
 
 
@@ -413,3 +458,36 @@ def test_an_allowance_covers_a_finding_of_tenants_that_were_changed_in_two_ways(
     api.allow("C001", owner="ann", reason="INC-12: known", lasts=dt.timedelta(hours=1))
     report = record(scope=EVERYWHERE)
     assert (report.failing, report.exit_code) == ((), 0)
+
+
+def disable_in(name: str) -> None:
+    run(
+        "ALTER TABLE {table} DISABLE TRIGGER {trigger}",
+        table=within(name, "past_invoice"),
+        trigger=pgid(INVOICE),
+    )
+
+
+def test_an_allowance_of_one_tenant_does_not_hide_that_others_follow(names: list[str]) -> None:
+    disable_in("tenant_0")
+    record(scope=EVERYWHERE)
+    api.allow("E002", owner="ann", reason="INC-12: known", lasts=dt.timedelta(hours=1))
+    assert record(scope=EVERYWHERE).exit_code == 0
+    disable_in("tenant_1")
+    for report in (api.check(databases=["default"], scope=EVERYWHERE), record(scope=EVERYWHERE)):
+        (failing,) = report.failing
+        assert (failing.id, failing.count, failing.allowance) == ("trigger_ops.E002", 2, None)
+        assert failing.outgrown is not None
+        assert "allowed no more: ann answered for 1 place" in as_text(report, colour=False)
+    row = DriftFinding.objects.get(code="trigger_ops.E002")
+    assert (events(row), row.allowed) == (["opened", "allowed", "grew"], False)
+    assert told(row) == ["opened", "grew"]
+    assert api.last_run(dt.timedelta(hours=1), databases=["default"]).exit_code == 1
+    assert [one.code for one in api.open_findings() if one.level is Level.ERROR] == [row.code]
+
+    api.allow("E002", owner="ann", reason="INC-12: both known", lasts=dt.timedelta(hours=1))
+    assert record(scope=EVERYWHERE).exit_code == 0
+    disable_in("tenant_2")
+    assert record(scope=EVERYWHERE).exit_code == 0  # not twice as many yet
+    disable_in("tenant_3")
+    assert record(scope=EVERYWHERE).exit_code == 1

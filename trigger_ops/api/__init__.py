@@ -8,6 +8,7 @@ from trigger_ops.api.allowing import (
     expire_allowance,
     open_findings,
     prune_drift,
+    prune_drift_in,
 )
 from trigger_ops.api.changing import (
     apply,
@@ -16,7 +17,8 @@ from trigger_ops.api.changing import (
     read_log,
     restore_leases,
 )
-from trigger_ops.api.checking import check, last_run
+from trigger_ops.api.checking import check
+from trigger_ops.api.freshness import beat, last_run
 from trigger_ops.api.guarding import (
     acknowledge,
     ddl_script,
@@ -57,6 +59,7 @@ __all__ = [
     "allowances",
     "apply",
     "apply_file",
+    "beat",
     "check",
     "ddl_script",
     "deliver",
@@ -77,6 +80,7 @@ __all__ = [
     "plan",
     "postgres_aliases",
     "prune_drift",
+    "prune_drift_in",
     "read_log",
     "refusal_code",
     "refuse_ordinary_role",

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 
 from django.utils.translation import gettext_noop as _
 
+from trigger_ops.api.inspecting import postgres_aliases
+from trigger_ops.drift.vouching import scope_words
 from trigger_ops.exceptions import Sentence, UnknownFinding, nearest
+from trigger_ops.inspection import Scope
 from trigger_ops.ledger.allowances import end_allowance, read_allowances, write_allowance
-from trigger_ops.ledger.findings import prune_records, read_open_findings
+from trigger_ops.ledger.findings import prune_records, prune_scope, read_open_findings
 from trigger_ops.ledger.recording import reading_records, recording
 from trigger_ops.records import AllowanceRecord, FindingRecord
 from trigger_ops.sessions.requests import stated_reason
@@ -39,7 +42,8 @@ def allow(
     """
     said = stated_reason(reason, what=Sentence(_("An allowance")))
     with recording() as book:
-        record = _meant(read_open_findings(book), finding, uri, database)
+        found = read_open_findings(book, postgres_aliases())
+        record = _meant(found, finding, uri, database)
         return write_allowance(book, record, owner=owner, reason=said, lasts=lasts)
 
 
@@ -78,11 +82,13 @@ def expire_allowance(number: int, *, by: str) -> AllowanceRecord:
 def open_findings(databases: Sequence[str] | None = None) -> list[FindingRecord]:
     """Return the findings that recorded checks left open, the worst first.
 
+    Without ``databases`` they are those of all PostgreSQL databases that the settings have.
+
     Raises:
         NotRecorded, BadSettings: when the recording database cannot be used.
     """
     with reading_records() as book:
-        found = read_open_findings(book, databases)
+        found = read_open_findings(book, postgres_aliases() if databases is None else databases)
     return sorted(found, key=lambda one: -one.level)
 
 
@@ -93,7 +99,19 @@ def prune_drift(older_than: dt.timedelta) -> dict[str, int]:
         NotRecorded, BadSettings: when the recording database cannot be used.
     """
     with recording() as book:
-        return prune_records(book, older_than)
+        return prune_records(book, older_than, postgres_aliases())
+
+
+def prune_drift_in(scope: Scope, older_than: dt.timedelta) -> int:
+    """Delete the runs of checks of some schemas, if they are over for longer; return how many.
+
+    Nothing is then expected to have been read as widely as they were. Findings stay.
+
+    Raises:
+        NotRecorded, BadSettings: when the recording database cannot be used.
+    """
+    with recording() as book:
+        return prune_scope(book, older_than, scope_words(scope))
 
 
 def _meant(

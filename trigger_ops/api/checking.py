@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import uuid
 from collections.abc import Sequence
@@ -16,17 +15,11 @@ from trigger_ops.api.inspecting import (
 )
 from trigger_ops.api.looking import look
 from trigger_ops.api.recording import recorded
+from trigger_ops.api.remembering import with_past
 from trigger_ops.catalog.snapshot import Extent
-from trigger_ops.drift import Finding, Report
-from trigger_ops.drift.digests import key_of
-from trigger_ops.drift.freshness import LastRun, remembered
-from trigger_ops.drift.life import by_key
-from trigger_ops.exceptions import BadSettings, NotRecorded
+from trigger_ops.drift import Report
+from trigger_ops.drift.vouching import scope_words
 from trigger_ops.inspection import InspectedDatabase, Scope
-from trigger_ops.ledger.allowances import read_allowances
-from trigger_ops.ledger.findings import read_open_findings
-from trigger_ops.ledger.recording import reading_records
-from trigger_ops.ledger.runs import last_complete
 from trigger_ops.states import Level
 
 
@@ -74,71 +67,15 @@ def check(
             remember()
     else:
         looks = look(aliases, inspect)
-    found = [finding for one in looks for finding in one.findings]
+    found = with_past(looks, selectors, scope)
     return Report(
         run_id=run_id,
         started=started,
         finished=dt.datetime.now(dt.UTC),
         databases=tuple(one.database for one in looks),
-        findings=tuple(sorted(_with_past(found), key=lambda finding: -finding.level)),
+        findings=tuple(sorted(found, key=lambda finding: -finding.level)),
         fail_level=fail_level,
         unrecorded=unrecorded,
-    )
-
-
-def _with_past(findings: Sequence[Finding]) -> list[Finding]:
-    """Return findings with when they were first seen and who answers for them, if that is known.
-
-    A database that cannot be asked, or was never recorded in, knows nothing of either.
-    """
-    if not findings:
-        return []
-    databases = {finding.database for finding in findings}
-    digests = {key: one.digest for key, one in by_key(findings).items()}
-    try:
-        with reading_records() as book:
-            first = {one.key: one.first_seen for one in read_open_findings(book, databases)}
-            allowances = {(one.key, one.digest): one for one in read_allowances(book, databases)}
-    except (NotRecorded, BadSettings):
-        return list(findings)
-    return [
-        dataclasses.replace(
-            finding,
-            first_seen=first.get(key_of(finding)),
-            allowance=allowances.get((key_of(finding), digests[key_of(finding)])),
-        )
-        for finding in findings
-    ]
-
-
-def last_run(
-    max_age: dt.timedelta,
-    *,
-    databases: Sequence[str] | None = None,
-    fail_level: Level = Level.WARNING,
-) -> LastRun:
-    """Return the last complete recorded run, of all databases or of these, and what is open.
-
-    Looks at nothing but the recording database.
-
-    Raises:
-        UnknownDatabase: naming the nearest match.
-        NotRecorded: when the recording database cannot be read, or was never migrated.
-        BadSettings: when it is no PostgreSQL.
-    """
-    aliases = [known(alias) for alias in databases] if databases else None
-    with reading_records() as book:
-        run = last_complete(book, aliases)
-        records = read_open_findings(book, aliases)
-        allowances = {(one.key, one.digest): one for one in read_allowances(book, aliases)}
-    findings = [
-        dataclasses.replace(remembered(one), allowance=allowances.get((one.key, one.digest)))
-        for one in records
-    ]
-    return LastRun(
-        run=run,
-        findings=tuple(sorted(findings, key=lambda finding: -finding.level)),
-        now=book.now,
-        max_age=max_age,
-        fail_level=fail_level,
+        scope=scope_words(scope),
+        whole=not selectors,
     )

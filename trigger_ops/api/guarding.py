@@ -20,7 +20,7 @@ from trigger_ops.exceptions import DatabaseUnreadable, Refused, TriggerOpsError
 from trigger_ops.guard import ddl
 from trigger_ops.guard.keeping import find_gates
 from trigger_ops.guard.profile import Profile, read_profile
-from trigger_ops.guard.reading import read_guarding, with_guard
+from trigger_ops.guard.reading import is_denied, read_guarding, with_guard
 from trigger_ops.guard.report import Gate, GuardedTable, GuardedTrigger, GuardReport
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
 from trigger_ops.inspection.guarding import gate_faults, gated_schemas, witness_faults
@@ -83,7 +83,12 @@ def guard_status(using: str) -> GuardReport:
     home = guard_home(using)
     if home is None:
         return GuardReport(database=using, missing=True)
-    guard = read_guarding(using)
+    try:
+        guard = read_guarding(using)
+    except DatabaseUnreadable as error:
+        if not is_denied(error):
+            raise
+        guard = None
     if guard is None:
         return GuardReport(database=using)
     (database,) = inspect_all((), [using], NOWHERE_ELSE, surroundings=Extent.ALL)

@@ -23,13 +23,19 @@ from trigger_ops.leases import Announcement, Lease
 from trigger_ops.ledger import tables as own_tables
 from trigger_ops.ledger.announcements import read_announcement
 from trigger_ops.ledger.leases import read_leases
+from trigger_ops.ledger.rights import lacking_rights, why_unread
 
 LOGGER = logging.getLogger("trigger_ops")
 
 PAUSE_SECONDS = 0.5
 """Between two looks at a database where a deploy is in progress."""
 
-GUARD_IDS = ("trigger_ops.C006", "trigger_ops.C007", "trigger_ops.W006")
+GUARD_IDS = frozenset(
+    {"trigger_ops.C006", "trigger_ops.C007", "trigger_ops.W006", "trigger_ops.I004"}
+)
+"""What nothing can be said of where the guard is not known: a witness may be all there is."""
+
+LEASE_IDS = frozenset({"trigger_ops.I015"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,11 +49,15 @@ class Look:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Business:
-    """What is going on in a database. ``mark`` is another one after each migration."""
+    """What is going on in a database. ``mark`` is another one after each migration.
+
+    ``unread`` says why leases and runs are not known, where they are not.
+    """
 
     leases: tuple[Lease, ...] = ()
     run: Announcement | None = None
     mark: str | None = None
+    unread: str = ""
 
 
 def look(
@@ -67,7 +77,7 @@ def look(
         late, waiting = time.monotonic() >= deadline, []
         for one, after in seen:
             alias = one.database.alias
-            done[alias] = one
+            done[alias] = _beside(one, before[alias])
             if one.database.snapshot is None or not _is_moving(before[alias], after):
                 continue
             if late or in_transaction(connections[alias]):
@@ -79,6 +89,13 @@ def look(
     return [done[alias] for alias in aliases]
 
 
+def _beside(seen: Look, before: Business) -> Look:
+    """Return a look that is incomplete where nobody knows whether a run was at work before it."""
+    if seen.database.status != "ok" or not before.unread:
+        return seen
+    return dataclasses.replace(seen, database=_unread(seen.database, before.unread))
+
+
 def _is_moving(before: Business, after: Business) -> bool:
     """Tell whether a run was at work, or a migration came or went, while somebody looked."""
     return before.run is not None or after.run is not None or before.mark != after.mark
@@ -88,10 +105,11 @@ def _seen(database: InspectedDatabase) -> tuple[Look, Business]:
     if database.snapshot is None:
         return Look(database=database, findings=find([database])), Business()
     business = _business(database.alias)
-    database, guard, blind = _guarded(database)
+    database, guard, blind = _guarded(_unread(database, business.unread))
     if database.status != "ok":
         return Look(database=database), Business()
     findings = find([database], business.leases, [], [guard] if guard is not None else [])
+    blind = blind | LEASE_IDS if business.unread else blind
     return Look(database=database, findings=findings, blind=blind), business
 
 
@@ -106,7 +124,7 @@ def _deploying(seen: Look, run: Announcement | None) -> Look:
         )
         findings = (at_work(seen.database, run),)
     database = dataclasses.replace(
-        seen.database, status="deploying", reason=reason, triggers=(), snapshot=None
+        seen.database, status="deploying", reason=reason, triggers=(), snapshot=None, unread=""
     )
     return Look(database=database, findings=findings)
 
@@ -114,7 +132,7 @@ def _deploying(seen: Look, run: Announcement | None) -> Look:
 def _business(alias: str, level: int = logging.WARNING) -> Business:
     """Return the open leases of a database, and the run at work there.
 
-    None where our tables are missing, or may not be read: then no disable is excused.
+    None where our tables are missing, or cannot be read: then no disable is excused.
     """
     if connections[alias].vendor != "postgresql":
         return Business()
@@ -124,12 +142,12 @@ def _business(alias: str, level: int = logging.WARNING) -> Business:
     try:
         home = own_tables.home(alias)
         if home is None:
-            return Business(mark=mark)
+            return Business(mark=mark, unread=lacking_rights(alias, None))
         run = read_announcement(alias, home)
         return Business(leases=tuple(read_leases(alias, home)), run=run, mark=mark)
     except (DatabaseUnreadable, DatabaseError) as error:
         LOGGER.log(level, "trigger_ops: leases of %s were not read: %s", alias, error)
-        return Business(mark=mark)
+        return Business(mark=mark, unread=why_unread(alias, error))
 
 
 def _guarded(
@@ -137,22 +155,28 @@ def _guarded(
 ) -> tuple[InspectedDatabase, Guarding | None, frozenset[str]]:
     """Return a database with what its guard has there, the guard if it is on, and blind IDs.
 
-    A guard that may not be read counts as none, and is logged; a database that is gone by now
-    is unreachable.
+    A guard that cannot be read is unknown, which is never green: then the database is ``unread``.
+    One that is gone by now is unreachable.
     """
     try:
         guard = read_guarding(database.alias)
         if guard is None:
-            return database, None, frozenset()
+            return database, None, GUARD_IDS if database.unread else frozenset()
+        if guard.unread:
+            database = _unread(database, guard.unread)
         blind = frozenset({"trigger_ops.C007"}) if guard.unread else frozenset()
         return with_guard(database, guard.state), guard, blind
-    except DatabaseUnreadable as error:
-        if not is_denied(error):
-            gone = dataclasses.replace(
+    except (DatabaseUnreadable, DatabaseError) as error:
+        LOGGER.warning("trigger_ops: the guard of %s was not read: %s", database.alias, error)
+        if isinstance(error, DatabaseUnreadable) and not is_denied(error):
+            database = dataclasses.replace(
                 database, status="unreachable", reason=str(error), triggers=(), snapshot=None
             )
-            return gone, None, frozenset(GUARD_IDS)
-        LOGGER.warning("trigger_ops: the guard of %s was not read: %s", database.alias, error)
-    except DatabaseError as error:
-        LOGGER.warning("trigger_ops: the guard of %s was not read: %s", database.alias, error)
-    return database, None, frozenset(GUARD_IDS)
+            return database, None, GUARD_IDS
+        database = _unread(database, why_unread(database.alias, error))
+        return database, None, GUARD_IDS
+
+
+def _unread(database: InspectedDatabase, reason: str) -> InspectedDatabase:
+    """Return a database of which something beside its triggers is not known."""
+    return dataclasses.replace(database, unread=database.unread or reason)

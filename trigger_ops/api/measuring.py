@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
 from django.db import DatabaseError, InterfaceError
@@ -14,6 +15,8 @@ from django.db import DatabaseError, InterfaceError
 from trigger_ops import conf
 from trigger_ops.api.inspecting import postgres_aliases
 from trigger_ops.drift import Report
+from trigger_ops.drift.answering import Answers
+from trigger_ops.drift.vouching import Reading, vouching
 from trigger_ops.exceptions import DatabaseUnreadable, TriggerOpsError
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.ledger.allowances import read_allowances
@@ -24,9 +27,9 @@ from trigger_ops.ledger.counting import (
     last_targets,
 )
 from trigger_ops.ledger.findings import read_open_findings
+from trigger_ops.ledger.freshness import read_readings
 from trigger_ops.ledger.guard import guard_home, read_guard
 from trigger_ops.ledger.recording import Book, reading_records
-from trigger_ops.ledger.runs import last_complete
 from trigger_ops.ledger.sessions import read_sessions
 from trigger_ops.metrics import LOOKED, OPEN_SESSIONS, Family
 from trigger_ops.metrics.samples import DatabaseMeasure, Measurement, families
@@ -44,16 +47,19 @@ Answer = TypeVar("Answer")
 def measure(report: Report) -> tuple[Family, ...]:
     """Return the metrics of a check: what it saw, and what was recorded before, if that is known.
 
-    Of a database that the check could not look at, the findings are those that are still open.
+    Of a database that the check could not look at, the findings are those that are still open. A
+    check with a selector tells of the findings that it saw, and of nothing that is about all
+    triggers, or about the run.
     """
-    aliases = [one.alias for one in report.databases]
-    before = Measurement(databases=tuple(DatabaseMeasure(database=one) for one in aliases))
-    try:
-        with reading_records() as book:
-            before = _recorded(book, aliases)
-    except TriggerOpsError as error:
-        LOGGER.info("trigger_ops: metrics know nothing that was recorded: %s", error)
-    ask = _Asking()
+    before, ask = _before(report), _Asking()
+    if not report.whole:
+        return families(
+            Measurement(
+                databases=tuple(_selected(one, report, ask) for one in report.databases),
+                waiting=before.waiting,
+                given_up=before.given_up,
+            )
+        )
     return families(
         dataclasses.replace(
             before,
@@ -64,9 +70,46 @@ def measure(report: Report) -> tuple[Family, ...]:
             complete=report.complete,
             lasted=report.finished - report.started,
             finished=report.finished,
-            last_complete=report.finished if report.complete else before.last_complete,
         )
     )
+
+
+def _before(report: Report) -> Measurement:
+    """Return what is known without the findings of a check: of earlier ones, if that can be had."""
+    aliases, now = [one.alias for one in report.databases], _read_now(report)
+    try:
+        with reading_records() as book:
+            return _recorded(book, aliases, now)
+    except TriggerOpsError as error:
+        LOGGER.info("trigger_ops: metrics know nothing that was recorded: %s", error)
+    vouched = vouching(now)
+    return Measurement(
+        databases=tuple(
+            DatabaseMeasure(database=one, last_ok=_ended(vouched.get(one))) for one in aliases
+        ),
+        last_complete=_last_complete(vouched),
+    )
+
+
+def _ended(reading: Reading | None) -> dt.datetime | None:
+    return reading.ended if reading is not None else None
+
+
+def _read_now(report: Report) -> list[Reading]:
+    """Return which databases a check has read in full."""
+    return [
+        Reading(database=one.alias, scope=report.scope, ended=report.finished)
+        for one in report.databases
+        if report.whole and one.complete
+    ]
+
+
+def _last_complete(vouched: Mapping[str, Reading]) -> dt.datetime | None:
+    """Return by when every database of the settings had been read in full, if all ever were."""
+    aliases = postgres_aliases()
+    if not aliases or not vouched.keys() >= set(aliases):
+        return None
+    return min(vouched[alias].ended for alias in aliases)
 
 
 def measure_recorded() -> tuple[Family, ...]:
@@ -87,28 +130,31 @@ def measure_recorded() -> tuple[Family, ...]:
     )
 
 
-def _recorded(book: Book, aliases: Collection[str]) -> Measurement:
-    """Return what the recording database knows of some databases."""
+def _recorded(
+    book: Book, aliases: Collection[str], read_now: Iterable[Reading] = ()
+) -> Measurement:
+    """Return what the recording database knows of some databases, beside what was read now."""
     records = read_open_findings(book, aliases)
-    live = {(one.key, one.digest) for one in read_allowances(book, aliases)}
+    answers = Answers(read_allowances(book, aliases), book.now)
     newest = last_targets(book, aliases)
-    ok = last_targets(book, aliases, state=TargetState.OK)
-    run, whole, notices = last_run(book), last_complete(book), count_notices(book)
+    readings = read_readings(book, {*aliases, *postgres_aliases()})
+    vouched = vouching([*readings, *read_now])
+    run, notices = last_run(book), count_notices(book)
     return Measurement(
         databases=tuple(
             _remembered(
                 alias,
                 newest.get(alias),
-                ok.get(alias),
+                vouched.get(alias),
                 [one for one in records if one.database == alias],
-                live,
+                answers,
             )
             for alias in aliases
         ),
         complete=run.complete if run is not None else None,
         lasted=run.finished - run.began if run is not None else None,
         finished=run.finished if run is not None else None,
-        last_complete=whole.finished if whole is not None else None,
+        last_complete=_last_complete(vouched),
         waiting=notices.waiting,
         given_up=notices.given_up,
     )
@@ -117,16 +163,16 @@ def _recorded(book: Book, aliases: Collection[str]) -> Measurement:
 def _remembered(
     alias: str,
     newest: TargetRecord | None,
-    ok: TargetRecord | None,
+    vouched: Reading | None,
     records: Collection[FindingRecord],
-    allowances: Collection[tuple[str, str]],
+    answers: Answers,
 ) -> DatabaseMeasure:
-    answered = [one for one in records if (one.key, one.digest) in allowances]
+    answered = [one for one in records if answers.of(one)]
     counts = Counter((one.code, one.level) for one in records)
     return DatabaseMeasure(
         database=alias,
         state=newest.state if newest is not None else None,
-        last_ok=ok.finished if ok is not None else None,
+        last_ok=_ended(vouched),
         statuses=newest.statuses if newest is not None else {},
         findings=counts - Counter((one.code, one.level) for one in answered),
         allowed=len(answered),
@@ -144,7 +190,6 @@ def _seen(one: InspectedDatabase, report: Report, before: DatabaseMeasure) -> Da
     return dataclasses.replace(
         before,
         state=state,
-        last_ok=report.finished if state is TargetState.OK else before.last_ok,
         statuses=Counter(trigger.status.value for trigger in one.triggers),
         findings=found if is_seen else {**before.findings, **found},
         allowed=len(mine) - found.total() if is_seen else before.allowed,
@@ -176,6 +221,16 @@ class _Asking:
             sessions=None if sessions is None else Counter(each.state for each in sessions),
             unattributed=_answer(one.database, lambda alias: _unattributed(alias, home)),
         )
+
+
+def _selected(one: InspectedDatabase, report: Report, ask: _Asking) -> DatabaseMeasure:
+    """Return the findings that a check of some triggers saw: no zero, and no state."""
+    mine = [finding for finding in report.findings if finding.database == one.alias]
+    found = Counter((each.id, each.level) for each in mine if each.allowance is None)
+    measure = DatabaseMeasure(
+        database=one.alias, findings=found, allowed=len(mine) - found.total()
+    )
+    return ask.about(measure) if one.snapshot is not None else measure
 
 
 def _unattributed(alias: str, home: str) -> int | None:

@@ -9,16 +9,18 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from trigger_ops import conf
+from trigger_ops.api.inspecting import postgres_aliases
 from trigger_ops.api.looking import PAUSE_SECONDS, Look
 from trigger_ops.catalog.reading import read_schemas
 from trigger_ops.drift.life import Seen, by_key, follow
+from trigger_ops.drift.vouching import scope_words
 from trigger_ops.exceptions import Busy, DatabaseUnreadable, NotRecorded
 from trigger_ops.inspection import Scope
 from trigger_ops.ledger.allowances import read_allowances
-from trigger_ops.ledger.findings import read_open_findings, write_steps
+from trigger_ops.ledger.findings import end_elsewhere, read_open_findings, write_steps
 from trigger_ops.ledger.recording import Book, recording
 from trigger_ops.ledger.runs import (
     Wanted,
@@ -112,6 +114,8 @@ class Attempt:
                             changes += self._record(book, one)
                         except Busy as error:
                             missed.append(str(error))
+                if not self.selectors:
+                    end_elsewhere(book, self.run_id, postgres_aliases())
                 self.finished = give_up(book, self.run_id, ELSEWHERE) or self.finished
         except NotRecorded as error:
             self.reason = str(error)
@@ -177,17 +181,11 @@ def wanted(
         aliases=tuple(dict.fromkeys(aliases)),
         source=source,
         holder=holder,
-        scope=" ".join([*selectors, *_words(scope)]),
+        scope=" ".join(filter(None, [*selectors, scope_words(scope)])),
         whole=not selectors,
         asked=asked,
         lasts=conf.check_limit() * max(1, len(aliases)),
     )
-
-
-def _words(scope: Scope) -> list[str]:
-    if scope.glob is not None:
-        return [f"--schema-glob {scope.glob}"]
-    return [f"--schema {schema}" for schema in scope.path or ()]
 
 
 def record_look(
@@ -206,7 +204,7 @@ def record_look(
         steps = list(
             follow(
                 before,
-                _judged(seen, before, scope, selectors),
+                judged(seen, before, scope, selectors),
                 read_allowances(book, [alias]),
                 now=book.now,
             )
@@ -215,35 +213,43 @@ def record_look(
     return changes, finish_target(book, target, _outcome(seen))
 
 
-def _judged(
+def judged(
     seen: Look, before: Sequence[FindingRecord], scope: Scope, selectors: Sequence[str]
 ) -> Seen:
+    """Return what a look can tell of the open findings of its database, and of new ones."""
     uris = None
     if selectors:
         uris = frozenset(one.uri for one in select(registered_triggers(), selectors))
+    unread = [one for one in seen.database.triggers if one.status is Status.UNKNOWN]
+    tables = _tables(seen)
+    # Findings about no table are of everywhere, and some models name their schema.
+    elsewhere = {
+        schema
+        for record in before
+        for schema in record.schemas
+        if record.table and (schema, record.table) not in tables
+    }
     return Seen(
         findings=by_key(seen.findings),
-        schemas=_looked_at(seen, before, scope),
-        tables=_tables(seen),
+        schemas=_looked_at(seen, elsewhere, scope),
+        tables=tables,
         uris=uris,
-        unread=frozenset(
-            (one.table, one.trigger)
-            for one in seen.database.triggers
-            if one.status is Status.UNKNOWN
-        ),
+        unread=frozenset((one.table, one.trigger) for one in unread),
+        unread_in=frozenset((one.schema or "", one.table, one.trigger) for one in unread),
         blind=seen.blind,
     )
 
 
-def _looked_at(seen: Look, before: Sequence[FindingRecord], scope: Scope) -> frozenset[str]:
-    """Return which schemas of open findings were looked at, or are there no more."""
+def _looked_at(seen: Look, schemas: Collection[str], scope: Scope) -> frozenset[str] | None:
+    """Return which of some schemas were looked at, or are there no more; None without a reading."""
     snapshot = seen.database.snapshot
-    path = snapshot.server.search_path if snapshot is not None and scope.glob is None else ()
-    asked_for = {schema for record in before for schema in record.schemas}
-    looked = {schema for schema in asked_for if schema in path or scope.takes(schema)}
-    if asked_for != looked:
+    if snapshot is None:
+        return None
+    path = snapshot.server.search_path if scope.glob is None else ()
+    looked = {schema for schema in schemas if schema in path or scope.takes(schema)}
+    if others := set(schemas) - looked:
         with contextlib.suppress(DatabaseUnreadable):
-            looked |= asked_for.difference(read_schemas(seen.database.alias))
+            looked |= others.difference(read_schemas(seen.database.alias))
     return frozenset(looked)
 
 
@@ -271,7 +277,7 @@ def _outcome(seen: Look) -> TargetRecord:
         schemas=database.schemas,
         triggers=len(database.triggers),
         ms=database.ms,
-        reason=database.reason,
+        reason=database.unread or database.reason,
         statuses=Counter(one.status.value for one in database.triggers),
         levels=Counter(one.level.name for one in seen.findings),
     )

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from django.db import DatabaseError, InterfaceError, connections
 
 from trigger_ops import conf
+from trigger_ops.api.freshness import all_is_fresh
 from trigger_ops.api.inspecting import inspect_all, known, postgres_aliases, remember
 from trigger_ops.api.looking import Look, look
 from trigger_ops.api.recording import announce, record_look, wanted
@@ -22,6 +23,7 @@ from trigger_ops.catalog.snapshot import Extent
 from trigger_ops.durations import spelled
 from trigger_ops.exceptions import Busy, DatabaseUnreadable, NotRecorded, TriggerOpsError
 from trigger_ops.inspection import InspectedDatabase, Scope
+from trigger_ops.ledger.findings import end_elsewhere
 from trigger_ops.ledger.recording import Book, recording
 from trigger_ops.ledger.runs import (
     begin,
@@ -59,7 +61,8 @@ class Next:
     """What is to be done about a run after a step.
 
     ``send`` are databases whose tasks are to be sent; ``sweep`` asks for somebody to look after
-    the run later, ``deliver`` for people to be told. ``ended`` is the run if this step ended it.
+    the run later, ``deliver`` for people to be told. ``ended`` is the run if this step ended it,
+    and ``heartbeat`` says that every database has been read in full of late.
     """
 
     run_id: uuid.UUID
@@ -67,6 +70,7 @@ class Next:
     sweep: bool = False
     deliver: bool = False
     ended: RunRecord | None = None
+    heartbeat: bool = False
 
 
 def begin_run(
@@ -97,6 +101,7 @@ def begin_run(
         run, is_new = begin(book, dataclasses.replace(words, idle=limit))
         if is_new:
             send = aliases
+            end_elsewhere(book, run.id, postgres_aliases())
         elif run.finished is None and run.source == source:
             send, _ = unattended(book, run.id, PATIENCE)
         else:
@@ -168,11 +173,18 @@ def sweep_run(run_id: uuid.UUID, *, alone: bool = False) -> Next:
         ended = give_up(book, run_id) if alone else _given_up(book, run_id)
         run = read_run(book, run_id)
         if ended is not None or run is None or run.finished is not None:
-            return Next(run_id=run_id, deliver=run is not None, ended=ended)
+            return dataclasses.replace(_over(book, run_id, ended), deliver=run is not None)
         send, _ = unattended(book, run_id, PATIENCE)
         mark_sent(book, run_id, send)
         ended = finish_run(book, run_id)
-    return Next(run_id=run_id, send=tuple(send), sweep=ended is None, deliver=True, ended=ended)
+        over = _over(book, run_id, ended)
+    return dataclasses.replace(over, send=tuple(send), sweep=ended is None)
+
+
+def _over(book: Book, run_id: uuid.UUID, ended: RunRecord | None) -> Next:
+    """Return that people are to be told, and that a complete run is heard of, if one has ended."""
+    heartbeat = ended is not None and ended.whole and ended.complete and all_is_fresh(book)
+    return Next(run_id=run_id, deliver=True, ended=ended, heartbeat=heartbeat)
 
 
 def _given_up(book: Book, run_id: uuid.UUID) -> RunRecord | None:
@@ -234,7 +246,7 @@ def _failed(
 def _after(book: Book, run_id: uuid.UUID, ended: RunRecord | None) -> Next:
     """Say what follows on one database done: people are told, or what was lost is looked for."""
     if ended is not None:
-        return Next(run_id=run_id, deliver=True, ended=ended)
+        return _over(book, run_id, ended)
     run = read_run(book, run_id)
     left = [one for one in run.targets if one.finished is None] if run is not None else []
     if len(left) > FEW or is_anybody_at(book, run_id):

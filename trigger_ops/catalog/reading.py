@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -22,18 +23,21 @@ from trigger_ops.sql import load
 
 LOCK_NOT_AVAILABLE = "55P03"
 
+_ONLY = re.compile(r"/\* only: (.*?) \*/")
+
 
 def read_snapshot(
     using: str | None,
     *,
     tables: Iterable[str],
+    only: Iterable[str] | None = None,
     surroundings: Extent = Extent.NOTHING,
     statement_timeout: int,
     lock_timeout: int,
 ) -> Snapshot:
     """Read every trigger of a database, and the tables named in ``tables`` that have none.
 
-    Timeouts are milliseconds. Takes no lock, but the server's own deparsing waits behind an
+    With ``only`` these are tables of those names, and partitions. Timeouts are milliseconds. Takes no lock, but the server's own deparsing waits behind an
     ACCESS EXCLUSIVE lock: after ``lock_timeout`` the conditions of locked tables are left out.
 
     Raises:
@@ -41,6 +45,7 @@ def read_snapshot(
     """
     parameters: dict[str, Any] = {
         "tables": sorted(set(tables)),
+        "only": None if only is None else sorted(only),
         "definitions": True,
         "statement_timeout": str(statement_timeout),
         "lock_timeout": str(lock_timeout),
@@ -111,6 +116,8 @@ def _named(cursor: Any) -> list[dict[str, Any]]:
 
 def _trigger_rows(cursor: Any, parameters: dict[str, Any]) -> list[dict[str, Any]]:
     query = load("catalog")["triggers"]
+    if parameters["only"] is not None:
+        query = _ONLY.sub(lambda found: found[1].replace("%%", "%"), query)
     cursor.execute('SAVEPOINT "trigger_ops_locks"')
     try:
         cursor.execute(query, parameters)

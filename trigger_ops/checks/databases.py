@@ -105,7 +105,8 @@ def _report(
         report = api.check(databases=[alias])
     except (TriggerOpsError, DatabaseLayerError) as error:
         return None, [_unread(str(error), kind)]
-    unread = [_unread(one.reason, kind) for one in report.targets if one.status == "unreachable"]
+    states = ("unreachable", "incomplete")
+    unread = [_unread(one.reason, kind) for one in report.targets if one.status in states]
     return report, unread
 
 

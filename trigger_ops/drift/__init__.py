@@ -8,7 +8,7 @@ import uuid
 from collections import Counter
 
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
-from trigger_ops.records import AllowanceRecord
+from trigger_ops.records import AllowanceRecord, Places
 from trigger_ops.states import Enabled, ExitCode, Facet, Level, Status
 
 
@@ -18,7 +18,8 @@ class Finding:
 
     ``schemas`` are all schemas that show the same thing, ``count`` how many places do, ``fix``
     is the command or SQL statement that ends it. ``digest`` is of what was observed, the same in
-    every schema; ``allowance`` is whoever answers for it as it is.
+    every schema, and ``places`` say which schemas show what where they do not show the same.
+    ``allowance`` is whoever answers for it as it is, ``outgrown`` whoever did for less of it.
     """
 
     id: str
@@ -38,11 +39,17 @@ class Finding:
     first_seen: dt.datetime | None = None
     digest: str = ""
     allowance: AllowanceRecord | None = None
+    places: Places = ()
+    outgrown: AllowanceRecord | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """One database of a run. ``status`` is ok, deploying, unreachable or "not postgresql"."""
+    """One database of a run.
+
+    ``status`` is ok, incomplete, deploying, unreachable or "not postgresql": incomplete where
+    something beside the triggers could not be read, which ``reason`` names.
+    """
 
     database: str
     schemas: int
@@ -59,9 +66,9 @@ def targets_of(databases: tuple[InspectedDatabase, ...]) -> tuple[Target, ...]:
             database=database.alias,
             schemas=database.schemas,
             triggers=len(database.triggers),
-            status=database.status,
+            status="incomplete" if database.unread else database.status,
             ms=database.ms,
-            reason=database.reason,
+            reason=database.unread or database.reason,
         )
         for database in databases
     )
@@ -107,7 +114,8 @@ class Report:
     """What ``check`` found: databases looked at, and findings worst first.
 
     ``blind`` are (alias, ID) of what nothing could be said of; ``unrecorded`` says why a check
-    that should have been recorded was not.
+    that should have been recorded was not. ``scope`` says which schemas were looked at, as runs
+    keep it, and ``whole`` that no selector left anything out.
     """
 
     run_id: uuid.UUID
@@ -118,6 +126,8 @@ class Report:
     fail_level: Level = Level.WARNING
     blind: frozenset[tuple[str, str]] = frozenset()
     unrecorded: str = ""
+    scope: str = ""
+    whole: bool = True
 
     @property
     def targets(self) -> tuple[Target, ...]:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from trigger_ops.drift import Finding
 from trigger_ops.drift.databases import at_work, bypasses
-from trigger_ops.drift.digests import digest_of, without_schema
+from trigger_ops.drift.digests import without_schema
 from trigger_ops.drift.guarding import Guarding, about_guard, own_bodies, without_witnesses
 from trigger_ops.drift.ids import KINDS
+from trigger_ops.drift.places import digest_of_places, places_of, united
 from trigger_ops.drift.strangers import strangers
 from trigger_ops.drift.tables import (
     Generation,
@@ -104,11 +105,13 @@ def grouped(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _folded(group: Sequence[Finding]) -> Finding:
-    schemas = tuple(sorted({schema for one in group for schema in one.schemas}))
-    digests = sorted({one.digest for one in group})
+    if len(group) == 1:
+        return group[0]
+    places = united(places_of(one) for one in group)
     return dataclasses.replace(
         group[0],
-        schemas=schemas,
+        schemas=tuple(sorted({schema for one in group for schema in one.schemas})),
         count=sum(one.count for one in group),
-        digest=digests[0] if len(digests) == 1 else digest_of(digests),
+        digest=digest_of_places(places),
+        places=places,
     )

@@ -26,7 +26,7 @@ class Guarding:
     """The guard of one database, which is on, and what nobody has acknowledged yet.
 
     ``ddl_fault`` says what is wrong with the event trigger of the DDL guard, where it should be
-    there; ``more`` tells that not all unattributed transactions were read, ``unread`` that none
+    there; ``more`` tells that not all unattributed transactions were read, ``unread`` why none
     could be. ``wanted`` is the guard as the settings want it, None where that is not to be compared.
     """
 
@@ -35,7 +35,7 @@ class Guarding:
     unattributed: tuple[Unattributed, ...] = ()
     more: bool = False
     ddl_fault: str = ""
-    unread: bool = False
+    unread: str = ""
     wanted: GuardState | None = None
 
 

@@ -8,8 +8,17 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from trigger_ops.drift import Finding
-from trigger_ops.drift.digests import digest_of, key_of, without_schema
-from trigger_ops.records import AllowanceRecord, FindingRecord
+from trigger_ops.drift.answering import Answers
+from trigger_ops.drift.digests import key_of, without_schema
+from trigger_ops.drift.freshness import remembered
+from trigger_ops.drift.places import (
+    count_of,
+    digest_of_places,
+    places_of,
+    united,
+    within,
+)
+from trigger_ops.records import AllowanceRecord, FindingRecord, Places
 from trigger_ops.states import EventKind, Facet
 
 EVERYWHERE = frozenset({"trigger_ops.C003"})
@@ -23,7 +32,8 @@ class Seen:
     ``findings`` are by key. ``schemas`` are those that were looked at or are gone, None for all;
     ``tables`` are (schema, table) that were looked at beside them, because a model names its
     schema. ``uris`` are the triggers asked for, None for all. ``unread`` are (table, trigger) that could not
-    be judged, ``blind`` the IDs that nothing could be said of.
+    be judged, ``unread_in`` the same with their schemas, ``blind`` the IDs that nothing could be
+    said of.
     """
 
     findings: Mapping[str, Finding]
@@ -31,6 +41,7 @@ class Seen:
     tables: frozenset[tuple[str, str]] = frozenset()
     uris: frozenset[str] | None = None
     unread: frozenset[tuple[str, str]] = frozenset()
+    unread_in: frozenset[tuple[str, str, str]] = frozenset()
     blind: frozenset[str] = frozenset()
 
 
@@ -39,8 +50,8 @@ class Step:
     """What to do with one finding: make it (``before`` is None), bring it up to date, or end it.
 
     ``kind`` is what happened to it, None for nothing that anybody should know; ``told`` says
-    whether people are to be told. ``after`` is None where it is resolved; ``schemas`` and
-    ``count`` are what it then has, those places included that were not looked at.
+    whether people are to be told. ``after`` is None where it is resolved; its digest and places,
+    ``schemas`` and ``count`` are of all places, those included that were not looked at.
     """
 
     key: str
@@ -68,12 +79,13 @@ def _merged(group: Sequence[Finding]) -> Finding:
     first = group[0]
     if len(group) == 1:
         return first
-    digests = sorted({one.digest for one in group})
+    places = united(places_of(one) for one in group)
     facets = {facet for one in group for facet in one.facets}
     messages = dict.fromkeys(without_schema(one.message, one.schema) for one in group)
     return dataclasses.replace(
         first,
-        digest=digests[0] if len(digests) == 1 else digest_of(digests),
+        digest=digest_of_places(places),
+        places=places,
         facets=tuple(facet for facet in Facet if facet in facets),
         schemas=tuple(sorted({schema for one in group for schema in one.schemas})),
         count=sum(one.count for one in group),
@@ -94,23 +106,27 @@ def follow(
     People are told of what opens, changes, returns from an allowance, resolves, and of a count
     that has doubled since they were told; never of what an allowance covers.
     """
-    allowed = {(one.key, one.digest) for one in allowances if one.is_live(now)}
+    answers = Answers(allowances, now)
     known = {one.key: one for one in before}
     for key, finding in seen.findings.items():
-        is_allowed = (key, finding.digest) in allowed
-        yield _step(key, known.get(key), finding, seen, is_allowed=is_allowed)
+        yield _step(key, known.get(key), finding, seen, answers)
     for key, record in known.items():
         if key not in seen.findings:
             yield from _gone(record, seen)
 
 
 def _step(
-    key: str, before: FindingRecord | None, after: Finding, seen: Seen, *, is_allowed: bool
+    key: str, before: FindingRecord | None, after: Finding, seen: Seen, answers: Answers
 ) -> Step:
-    elsewhere = _elsewhere(before, seen) if before is not None else frozenset()
-    schemas = tuple(sorted({*after.schemas, *elsewhere}))
-    count = after.count + len(elsewhere.difference(after.schemas))
-    kind = _kind(before, after, count, is_allowed=is_allowed)
+    schemas, count = frozenset(after.schemas), after.count
+    if before is not None:
+        elsewhere = _elsewhere(before, seen) - schemas
+        unseen = within(places_of(before), elsewhere)
+        schemas, count = schemas | elsewhere, count + count_of(unseen)
+        after = _beside(before, after, unseen) if unseen else after
+    is_allowed = answers.covering(key, after.digest, count) is not None
+    outgrown = answers.outgrown(key, after.digest, count)
+    kind = _kind(before, after, count, is_allowed=is_allowed, has_grown=outgrown is not None)
     told = kind not in (None, EventKind.ALLOWED) and not is_allowed
     return Step(
         key=key,
@@ -119,13 +135,35 @@ def _step(
         kind=kind,
         told=told,
         allowed=is_allowed,
-        schemas=schemas,
+        schemas=tuple(sorted(schemas)),
         count=count,
     )
 
 
+def _beside(before: FindingRecord, after: Finding, unseen: Places) -> Finding:
+    """Return what was seen together with what others show that nobody looked at this time.
+
+    Where that is what it was before, so are its words: they are of all places together.
+    """
+    places = united([places_of(after), unseen])
+    if places == places_of(before):
+        after = remembered(before)
+    facets = {*after.facets, *(Facet(one) for one in before.facets)}
+    return dataclasses.replace(
+        after,
+        digest=digest_of_places(places),
+        places=places,
+        facets=tuple(facet for facet in Facet if facet in facets),
+    )
+
+
 def _kind(
-    before: FindingRecord | None, after: Finding, count: int, *, is_allowed: bool
+    before: FindingRecord | None,
+    after: Finding,
+    count: int,
+    *,
+    is_allowed: bool,
+    has_grown: bool,
 ) -> EventKind | None:
     if before is None:
         return EventKind.OPENED
@@ -134,7 +172,7 @@ def _kind(
     if before.digest != after.digest:
         return EventKind.CHANGED
     if before.allowed:
-        return EventKind.RETURNED
+        return EventKind.GREW if has_grown else EventKind.RETURNED
     doubled = before.told_count and count >= 2 * before.told_count
     return EventKind.GREW if doubled else None
 
@@ -152,11 +190,15 @@ def _gone(record: FindingRecord, seen: Seen) -> Iterator[Step]:
 
 
 def _elsewhere(record: FindingRecord, seen: Seen) -> frozenset[str]:
-    """Return the schemas of a finding about a table that were not looked at this time."""
-    if seen.schemas is None or not record.table or (record.code in EVERYWHERE and not record.uri):
+    """Return the schemas of a finding about a table that were not looked at, or not judged."""
+    if not record.table:
         return frozenset()
-    return frozenset(
-        schema
-        for schema in frozenset(record.schemas) - seen.schemas
-        if (schema, record.table) not in seen.tables
+    schemas = frozenset(record.schemas)
+    unread = frozenset(
+        schema for schema in schemas if (schema, record.table, record.trigger) in seen.unread_in
+    )
+    if seen.schemas is None or (record.code in EVERYWHERE and not record.uri):
+        return unread
+    return unread | frozenset(
+        schema for schema in schemas - seen.schemas if (schema, record.table) not in seen.tables
     )

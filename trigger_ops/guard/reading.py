@@ -17,6 +17,7 @@ from trigger_ops.guard.wanting import wanted_guard
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.inspection.guarding import watched_tables
 from trigger_ops.ledger.guard import LEDGER, TABLES, guard_home, read_guard, read_unattributed
+from trigger_ops.ledger.rights import why_unread
 from trigger_ops.records import GuardState
 
 LOGGER = logging.getLogger("trigger_ops")
@@ -30,11 +31,12 @@ _DENIED = "42501"
 def read_guarding(alias: str) -> Guarding | None:
     """Return the guard of a database and what went past it; None where it is off.
 
-    Where this role may not read our tables, the functions tell whether the guard is on, and
-    nothing is known of what went past it: that is logged.
+    Where this role may not read our tables, the functions tell that the guard is on, and nothing
+    is known of what went past it: that is logged.
 
     Raises:
-        DatabaseUnreadable: when the database cannot be asked.
+        DatabaseUnreadable: when the database cannot be asked, and when this role may not read our
+            tables and there are no functions either: they may have been taken away.
     """
     try:
         home = guard_home(alias)
@@ -45,8 +47,11 @@ def read_guarding(alias: str) -> Guarding | None:
     except DatabaseUnreadable as error:
         if not is_denied(error):
             raise
+        found = _by_its_functions(alias)
+        if found is None:
+            raise
         LOGGER.warning("trigger_ops: the guard of %s was not read in full: %s", alias, error)
-        return _by_its_functions(alias)
+        return dataclasses.replace(found, unread=why_unread(alias, error))
     return Guarding(
         database=alias,
         state=state,
@@ -107,4 +112,4 @@ def _by_its_functions(alias: str) -> Guarding | None:
         ddl=False,
         since=dt.datetime.fromtimestamp(0, dt.UTC),
     )
-    return Guarding(database=alias, state=state, unread=True)
+    return Guarding(database=alias, state=state)

@@ -94,9 +94,11 @@ class InspectedDatabase:
     ``spelled`` are the canonical conditions that had to be minted, by key, so that they can be
     remembered; ``ms`` is how long it took, in milliseconds; ``registered`` are (table, trigger
     name) of all that the code declares, asked for or not; ``known_pgids`` are the trigger names
-    that it or any migration of the project ever used; ``shadowed`` are tables without the trigger
+    that it or any migration of the project ever used, ``applied`` those that the migrations which
+    are applied somewhere want; ``shadowed`` are tables without the trigger
     behind the inspected ones on the search_path. ``guarded`` is what the guard has there, where
-    that was asked for, and ``mask`` what the names of masked columns match.
+    that was asked for, and ``mask`` what the names of masked columns match. ``unread`` says what
+    else could not be read that a verdict needs.
     """
 
     alias: str
@@ -107,15 +109,19 @@ class InspectedDatabase:
     schemas: int = 0
     ms: int = 0
     known_pgids: frozenset[str] = frozenset()
+    applied: frozenset[str] = frozenset()
     shadowed: tuple[RelatedTable, ...] = ()
     registered: frozenset[tuple[str, str]] = frozenset()
     spelled: dict[str, str] = dataclasses.field(default_factory=dict)
     guarded: GuardCatalog | None = None
     mask: re.Pattern[str] = re.compile(r"(?!)")
+    unread: str = ""
 
     @property
     def complete(self) -> bool:
         """False when anything asked for could not be read."""
-        return self.status == "ok" and not any(
-            trigger.status is Status.UNKNOWN for trigger in self.triggers
+        return (
+            self.status == "ok"
+            and not self.unread
+            and not any(trigger.status is Status.UNKNOWN for trigger in self.triggers)
         )

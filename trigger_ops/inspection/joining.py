@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from trigger_ops.catalog.migrations import Applied, read_applied
 from trigger_ops.catalog.reading import read_snapshot
-from trigger_ops.catalog.snapshot import CatalogTrigger, Extent, RelatedTable
+from trigger_ops.catalog.snapshot import CatalogTrigger, Extent, RelatedTable, Snapshot
 from trigger_ops.catalog.transactions import connection_of, in_transaction
 from trigger_ops.exceptions import DatabaseUnreadable
 from trigger_ops.inspection import TABLE_MISSING, InspectedDatabase, InspectedTrigger, Scope
 from trigger_ops.inspection.conditions import CanonicalConditions, live_condition
+from trigger_ops.inspection.confirming import Suspects, confirmed, suspects_of
 from trigger_ops.inspection.judging import (
     SAME,
     Comparison,
@@ -38,8 +39,9 @@ class Question:
     ``modes`` the expected enabled mode by URI where it is not ENABLED. ``migrations`` loads what
     migrations say, None where they say nothing; unless ``history`` asks for it in any case, it is
     called only where something differs from the code: loading takes longer than most of the rest.
-    ``twice`` looks again at what is suspect. ``surroundings`` says how much of what lies round the
-    triggers is read too. Timeouts are milliseconds.
+    ``twice`` looks again at what is suspect, and ``suspects`` are those of a first look: nothing
+    else is then read. ``surroundings`` says how much of what lies round the triggers is read too.
+    Timeouts are milliseconds.
     """
 
     alias: str
@@ -52,6 +54,7 @@ class Question:
     migrations: Callable[[], MigrationFiles | None] = lambda: None
     history: bool = True
     twice: bool = True
+    suspects: Suspects | None = None
     surroundings: Extent = Extent.NOTHING
     orphans: bool = True
     statement_timeout: int = 30_000
@@ -67,14 +70,10 @@ def inspect_database(question: Question) -> InspectedDatabase:
         return _without_reading(question, Status.UNALLOWED, "not postgresql", reason)
     try:
         database = _inspect(question)
-        suspects = question.twice and any(trigger.is_suspect for trigger in database.triggers)
-        if suspects and not in_transaction(connection):
-            again = _inspect(
-                dataclasses.replace(
-                    question, remembered={**question.remembered, **database.spelled}
-                )
-            )
-            database = _confirmed(database, again)
+        suspects = suspects_of(database) if question.twice else None
+        if suspects is not None and not in_transaction(connection):
+            again = _inspect(_narrowed(question, database, suspects))
+            database = confirmed(database, again, suspects)
     except DatabaseUnreadable as error:
         return _without_reading(question, Status.UNKNOWN, "unreachable", str(error))
     return dataclasses.replace(database, ms=round((time.monotonic() - started) * 1000))
@@ -107,35 +106,42 @@ def _without_reading(
     )
 
 
-def _confirmed(first: InspectedDatabase, second: InspectedDatabase) -> InspectedDatabase:
-    """Keep of two readings what both saw: what only one of them saw was in motion.
-
-    ``pg_get_triggerdef`` is not bound to the snapshot, so one reading may mix two moments.
-    """
-    before = {(one.uri, one.schema, one.table): one for one in first.triggers}
-    triggers = []
-    for one in second.triggers:
-        earlier = before.get((one.uri, one.schema, one.table))
-        in_motion = one.is_suspect and earlier is not None and not earlier.is_suspect
-        triggers.append(earlier if in_motion and earlier is not None else one)
+def _narrowed(question: Question, first: InspectedDatabase, suspects: Suspects) -> Question:
+    """Return the question of a second look: the same of what is suspect, and of nothing else."""
+    uris = {uri for uri, _, _ in suspects.keys}
     return dataclasses.replace(
-        second, triggers=tuple(triggers), spelled={**first.spelled, **second.spelled}
+        question,
+        chosen=[one for one in question.chosen if one.uri in uris],
+        remembered={**question.remembered, **first.spelled},
+        suspects=suspects,
+        surroundings=Extent.NOTHING,
+        orphans=any(one.is_suspect and one.registered is None for one in first.triggers),
     )
 
 
-def _inspect(question: Question) -> InspectedDatabase:
+def _read(question: Question) -> Snapshot:
+    """Read a database, with the search_path that was asked for."""
     snapshot = read_snapshot(
         question.alias,
         tables=[name for _, name in question.tables],
+        only=question.suspects.tables if question.suspects is not None else None,
         surroundings=question.surroundings,
         statement_timeout=question.statement_timeout,
         lock_timeout=question.lock_timeout,
     )
-    server, path = snapshot.server, question.scope.path
-    if path is not None:
-        server = dataclasses.replace(server, search_path=path, install_schema=path[0])
-        snapshot = dataclasses.replace(snapshot, server=server)
+    path = question.scope.path
+    if path is None:
+        return snapshot
+    server = dataclasses.replace(snapshot.server, search_path=path, install_schema=path[0])
+    return dataclasses.replace(snapshot, server=server)
+
+
+def _inspect(question: Question) -> InspectedDatabase:
+    snapshot = _read(question)
+    server = snapshot.server
     found = places(question.chosen, snapshot, question.alias, question.scope)
+    if question.suspects is not None:
+        found = question.suspects.among(found)
     conditions = CanonicalConditions(
         alias=question.alias,
         server=server,
@@ -156,19 +162,10 @@ def _inspect(question: Question) -> InspectedDatabase:
         for inspected in [_inspected(question, place, comparison, conditions, legs)]
         if not place.hidden or inspected.is_suspect
     ]
-    if question.orphans:
-        taken = found
-        if len(question.chosen) != len(question.everything):
-            taken = places(question.everything, snapshot, question.alias, question.scope)
-        triggers += unregistered(
-            snapshot,
-            alias=question.alias,
-            everything=question.everything,
-            taken={(one.table_oid, one.registered.pgid) for one in taken},
-            tables=question.tables,
-            applied=frozenset(pgid for leg in legs.values() for pgid in leg.applied),
-            scope=question.scope,
-        )
+    applied = frozenset(pgid for leg in legs.values() for pgid in leg.applied)
+    if question.suspects is not None:
+        applied |= question.suspects.applied
+    triggers += _orphans(question, snapshot, found, applied)
     return InspectedDatabase(
         alias=question.alias,
         status="ok",
@@ -178,10 +175,30 @@ def _inspect(question: Question) -> InspectedDatabase:
         shadowed=_shadowed(found),
         registered=frozenset((one.table[1], one.pgid) for one in question.everything),
         spelled=conditions.minted,
+        applied=applied,
         known_pgids=frozenset(
             [one.pgid for one in question.everything]
             + [pgid for leg in legs.values() for pgid in leg.ever]
         ),
+    )
+
+
+def _orphans(
+    question: Question, snapshot: Snapshot, found: Sequence[Place], applied: Collection[str]
+) -> list[InspectedTrigger]:
+    """Return the triggers named like pgtrigger's that none of the code stands for, if asked for."""
+    if not question.orphans:
+        return []
+    if len(question.chosen) != len(question.everything):
+        found = places(question.everything, snapshot, question.alias, question.scope)
+    return unregistered(
+        snapshot,
+        alias=question.alias,
+        everything=question.everything,
+        taken={(one.table_oid, one.registered.pgid) for one in found},
+        tables=question.tables,
+        applied=applied,
+        scope=question.scope,
     )
 
 

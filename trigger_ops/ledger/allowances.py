@@ -33,6 +33,7 @@ def write_allowance(
         database=finding.database,
         uri=finding.uri,
         message=finding.message,
+        count=finding.count,
         owner=owner,
         reason=reason,
         since=book.now,
@@ -70,4 +71,5 @@ def _record(row: Allowance) -> AllowanceRecord:
         expires=aware(row.expires),
         ended=aware_or_none(row.ended),
         ended_by=row.ended_by,
+        count=row.count,
     )

@@ -53,7 +53,7 @@ def last_run(book: Book) -> LastRun | None:
     """Return the newest whole run that has ended, complete or not; None where there is none."""
     run = (
         DriftRun.objects.using(book.alias)
-        .filter(finished__isnull=False, whole=True)
+        .filter(finished__lte=book.now, whole=True)
         .order_by("-finished")
         .first()
     )
@@ -62,14 +62,12 @@ def last_run(book: Book) -> LastRun | None:
     return LastRun(began=aware(run.began), finished=aware(run.finished), complete=run.complete)
 
 
-def last_targets(
-    book: Book, aliases: Collection[str], *, state: TargetState | None = None
-) -> dict[str, TargetRecord]:
-    """Return what came of the newest check of each database, or of the newest of that state.
+def last_targets(book: Book, aliases: Collection[str]) -> dict[str, TargetRecord]:
+    """Return what came of the newest check of each database.
 
     Only whole runs count. A database that was never checked so is not among them.
     """
-    each = [_newest(book, alias, state) for alias in aliases]
+    each = [_newest(book, alias) for alias in aliases]
     if not each:
         return {}
     return {
@@ -88,13 +86,11 @@ def last_targets(
     }
 
 
-def _newest(book: Book, alias: str, state: TargetState | None) -> QuerySet[DriftTarget]:
+def _newest(book: Book, alias: str) -> QuerySet[DriftTarget]:
     """Return the query of one row: the runs' index on their beginning finds it at once."""
     found = DriftTarget.objects.using(book.alias).filter(
-        database=alias, finished__isnull=False, run__whole=True
+        database=alias, finished__lte=book.now, run__whole=True, run__began__lte=book.now
     )
-    if state is not None:
-        found = found.filter(state=state)
     return found.order_by("-run__began")[:1]
 
 

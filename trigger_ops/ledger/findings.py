@@ -6,12 +6,14 @@ import datetime as dt
 import uuid
 from collections.abc import Collection, Iterable, Sequence
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from trigger_ops.drift import Finding
 from trigger_ops.drift.life import Step
+from trigger_ops.drift.places import places_of
+from trigger_ops.drift.vouching import needed
+from trigger_ops.ledger.freshness import read_readings
 from trigger_ops.ledger.recording import Book, aware, aware_or_none
-from trigger_ops.ledger.runs import last_complete
 from trigger_ops.models import DriftFinding, DriftRun, DriftTarget, FindingEvent, Notice
 from trigger_ops.records import Destination, FindingChange, FindingRecord
 from trigger_ops.states import EventKind, Level
@@ -25,7 +27,7 @@ STILL_TOLD = dt.timedelta(days=1)
 """How long people may have to wait to be told of something; nobody tries for longer."""
 
 _UPDATED = (
-    *("digest", "level", "uri", "schema", "schemas", "status", "enabled", "facets"),
+    *("digest", "level", "uri", "schema", "schemas", "places", "status", "enabled", "facets"),
     *("count", "message", "fix", "allowed", "last_seen", "told_count"),
 )
 
@@ -70,6 +72,35 @@ def write_steps(
     changes = [change_of(event) for event in events if event.finding.key in told]
     _write_notices(book, changes, destinations)
     return changes
+
+
+def end_elsewhere(book: Book, run: uuid.UUID, databases: Collection[str]) -> int:
+    """End the open findings of all other databases, which no check will look at again.
+
+    Nobody is told: whoever took a database out of the settings knows. Returns how many there were.
+    """
+    gone = list(
+        DriftFinding.objects.using(book.alias)
+        .filter(resolved__isnull=True)
+        .exclude(database__in=list(databases))
+    )
+    FindingEvent.objects.using(book.alias).bulk_create(
+        (
+            FindingEvent(
+                finding=one,
+                run=run,
+                kind=EventKind.RESOLVED,
+                at=book.now,
+                digest=one.digest,
+                count=one.count,
+                message=f'The settings have no PostgreSQL database "{one.database}" any more.',
+            )
+            for one in gone
+        ),
+        batch_size=BATCH,
+    )
+    ended = DriftFinding.objects.using(book.alias).filter(pk__in=[one.pk for one in gone])
+    return ended.update(resolved=book.now)
 
 
 def _opened(book: Book, steps: Sequence[Step]) -> dict[str, DriftFinding]:
@@ -123,6 +154,8 @@ def _changes(step: Step) -> bool:
         return True
     fresh = (after.level, after.uri or "", after.status or "", after.enabled or "", after.facets)
     known = (before.level, before.uri, before.status, before.enabled, before.facets)
+    if places_of(after) != places_of(before):
+        return True
     return fresh != known or (
         after.message,
         after.fix,
@@ -142,6 +175,8 @@ def _filled(row: DriftFinding, step: Step, after: Finding, now: dt.datetime) -> 
     row.digest, row.level = after.digest, after.level.name
     row.uri, row.schema = after.uri or "", after.schema or ""
     row.schemas, row.count = list(step.schemas), step.count
+    places = places_of(after)
+    row.places = {} if places == ((after.digest, step.schemas),) else dict(places)
     row.status = after.status.value if after.status is not None else ""
     row.enabled = after.enabled.value if after.enabled is not None else ""
     row.facets = [facet.value for facet in after.facets]
@@ -166,20 +201,17 @@ def _write_notices(
     )
 
 
-def prune_records(book: Book, older_than: dt.timedelta) -> dict[str, int]:
+def prune_records(
+    book: Book, older_than: dt.timedelta, databases: Collection[str] = ()
+) -> dict[str, int]:
     """Delete what is over for longer than that; return how many runs and findings went.
 
     Open findings stay, with all that happened to them, and so do those of which somebody is still
-    to be told, and the last complete run. Runs that nobody finished go as well.
+    to be told, the last complete run, and those that vouch for one of the ``databases``. Runs that
+    nobody finished go as well.
     """
     limit = book.now - older_than
-    last = last_complete(book)
-    at_work = DriftTarget.objects.using(book.alias).filter(claimed_until__gt=book.now)
-    runs = (
-        DriftRun.objects.using(book.alias)
-        .filter(Q(finished__lt=limit) | Q(finished__isnull=True, began__lt=limit))
-        .exclude(pk__in=at_work.values("run"))
-    )
+    runs = _old_runs(book, limit).exclude(pk__in=_last_runs(book, databases))
     waiting = Notice.objects.using(book.alias).filter(
         sent__isnull=True, given_up__isnull=True, written__gt=book.now - STILL_TOLD
     )
@@ -188,12 +220,40 @@ def prune_records(book: Book, older_than: dt.timedelta) -> dict[str, int]:
         .filter(resolved__lt=limit)
         .exclude(pk__in=waiting.values("event__finding"))
     )
-    if last is not None:
-        runs = runs.exclude(pk=last.id)
     counts = {"runs": runs.count(), "findings": findings.count()}
     runs.delete()
     findings.delete()
     return counts
+
+
+def prune_scope(book: Book, older_than: dt.timedelta, scope: str) -> int:
+    """Delete runs in one scope that are over for longer, whatever they vouch for; return how many.
+
+    Checks are then no longer expected to look at these schemas.
+    """
+    runs = _old_runs(book, book.now - older_than).filter(whole=True, scope=scope)
+    number = runs.count()
+    runs.delete()
+    return number
+
+
+def _old_runs(book: Book, limit: dt.datetime) -> QuerySet[DriftRun]:
+    at_work = DriftTarget.objects.using(book.alias).filter(claimed_until__gt=book.now)
+    return (
+        DriftRun.objects.using(book.alias)
+        .filter(Q(finished__lt=limit) | Q(finished__isnull=True, began__lt=limit))
+        .exclude(pk__in=at_work.values("run"))
+    )
+
+
+def _last_runs(book: Book, databases: Collection[str]) -> set[uuid.UUID]:
+    """Return the runs by which it is known how fresh everything is, however old they are."""
+    vouching = needed(read_readings(book, databases))
+    complete = DriftRun.objects.using(book.alias).filter(
+        finished__lte=book.now, whole=True, complete=True
+    )
+    newest = complete.order_by("-finished").values_list("pk", flat=True)[:1]
+    return {*newest, *(one.run_id for one in vouching if one.run_id is not None)}
 
 
 def change_of(event: FindingEvent) -> FindingChange:
@@ -232,4 +292,5 @@ def record_of(finding: DriftFinding) -> FindingRecord:
         first_seen=aware(finding.first_seen),
         last_seen=aware(finding.last_seen),
         resolved=aware_or_none(finding.resolved),
+        places=tuple((one, tuple(finding.places[one])) for one in sorted(finding.places)),
     )

@@ -56,7 +56,7 @@ def begin(book: Book, wanted: Wanted) -> tuple[RunRecord, bool]:
     """
     other = _answering(book, wanted)
     if other is not None:
-        return _record(other), False
+        return record_of_run(other), False
     run = DriftRun.objects.using(book.alias).create(
         id=uuid.uuid4(),
         source=wanted.source,
@@ -68,16 +68,17 @@ def begin(book: Book, wanted: Wanted) -> tuple[RunRecord, bool]:
     DriftTarget.objects.using(book.alias).bulk_create(
         DriftTarget(run=run, database=alias) for alias in wanted.aliases
     )
-    return _record(run), True
+    return record_of_run(run), True
 
 
 def _answering(book: Book, wanted: Wanted) -> DriftRun | None:
+    # What is on record for a time to come answers for nothing: the clock was set back.
     candidates = (
         DriftRun.objects.using(book.alias)
-        .filter(scope=wanted.scope, whole=wanted.whole)
+        .filter(scope=wanted.scope, whole=wanted.whole, began__lte=book.now)
         .filter(
             Q(finished__isnull=True, began__gte=book.now - 2 * wanted.lasts)
-            | Q(finished__isnull=False, began__gte=wanted.asked)
+            | Q(finished__lte=book.now, began__gte=wanted.asked)
         )
         .prefetch_related("targets")
         .order_by("-began")
@@ -166,11 +167,16 @@ def release(book: Book, claims: Iterable[uuid.UUID]) -> None:
 
 
 def _live(book: Book, targets: Sequence[DriftTarget]) -> list[DriftTarget]:
-    """Return the targets that somebody is at: neither out of time nor without a backend."""
+    """Return the targets that somebody is at: neither out of time nor without a backend.
+
+    A claim that was made at a time to come is nobody's: that time might never be over.
+    """
     claimed = [
         one
         for one in targets
-        if one.claimed_until is not None and aware(one.claimed_until) > book.now
+        if one.claimed_until is not None
+        and aware(one.claimed_until) > book.now
+        and (one.began is None or aware(one.began) <= book.now)
     ]
     if not claimed:
         return []
@@ -290,40 +296,17 @@ def _lose(book: Book, targets: Collection[int], reason: str) -> None:
 def unfinished_runs(book: Book) -> list[RunRecord]:
     """Return the runs that have not ended, the oldest first."""
     runs = DriftRun.objects.using(book.alias).filter(finished__isnull=True).order_by("began")
-    return [_record(one) for one in runs.prefetch_related("targets")]
+    return [record_of_run(one) for one in runs.prefetch_related("targets")]
 
 
 def read_run(book: Book, run: uuid.UUID) -> RunRecord | None:
     """Return one run with its targets."""
     found = DriftRun.objects.using(book.alias).prefetch_related("targets").filter(pk=run).first()
-    return _record(found) if found is not None else None
+    return record_of_run(found) if found is not None else None
 
 
-def last_complete(book: Book, aliases: Collection[str] | None = None) -> RunRecord | None:
-    """Return the newest whole run that could read all it was asked for.
-
-    With ``aliases`` it is the newest that could read all of those, whatever became of others.
-    """
-    runs = (
-        DriftRun.objects.using(book.alias)
-        .filter(finished__isnull=False, whole=True)
-        .prefetch_related("targets")
-        .order_by("-finished")
-    )
-    if aliases is None:
-        found = runs.filter(complete=True).first()
-        return _record(found) if found is not None else None
-    for alias in aliases:
-        runs = runs.filter(
-            pk__in=DriftTarget.objects.using(book.alias)
-            .filter(database=alias, state=TargetState.OK)
-            .values("run")
-        )
-    found = runs.first()
-    return _record(found) if found is not None else None
-
-
-def _record(run: DriftRun) -> RunRecord:
+def record_of_run(run: DriftRun) -> RunRecord:
+    """Return a run with its targets as inert data."""
     return RunRecord(
         id=run.id,
         source=run.source,

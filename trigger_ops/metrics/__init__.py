@@ -81,7 +81,7 @@ LAST_CHECK = Metric(
 )
 LAST_COMPLETE_RUN = Metric(
     name="trigger_ops_last_complete_run_timestamp_seconds",
-    help="When the last complete check finished, in seconds since the epoch.",
+    help="By when every database had last been read in full, in seconds since the epoch.",
 )
 SESSIONS_OPEN = Metric(
     name="trigger_ops_sessions_open",

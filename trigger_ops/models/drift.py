@@ -94,8 +94,9 @@ class DriftFinding(models.Model):
     """One finding over time: from the run that saw it first to the one that saw it gone.
 
     ``key`` digests what it is about (database, ID, table and trigger), ``digest`` what was
-    observed; ``told_count`` is the count that people were last told, 0 while nobody was.
-    ``allowed`` says that a live allowance covers it.
+    observed; ``places`` are schemas by the digest of what each shows, empty where all show the
+    same. ``told_count`` is the count that people were last told, 0 while nobody was. ``allowed``
+    says that a live allowance covers it.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -107,6 +108,7 @@ class DriftFinding(models.Model):
     uri = models.TextField(_("URI"), blank=True, db_default="")
     schema = models.TextField(_("schema"), blank=True, db_default="")
     schemas = models.JSONField(_("schemas"), default=list, db_default=[])
+    places = models.JSONField(_("places"), default=dict, db_default={})
     table = models.TextField(_("table"), blank=True, db_default="")
     trigger = models.TextField(_("trigger"), blank=True, db_default="")
     status = models.CharField(_("status"), max_length=16, blank=True, db_default="")
@@ -169,7 +171,10 @@ class FindingEvent(models.Model):
 
 
 class Allowance(models.Model):
-    """Somebody answers for one finding as it is, until a date. ``ended`` is set by hand only."""
+    """Somebody answers for one finding as it is, until a date. ``ended`` is set by hand only.
+
+    ``count`` is in how many places it was then; 0 is for allowances that are older than that.
+    """
 
     id = models.BigAutoField(primary_key=True)
     key = models.CharField(_("key"), max_length=64)
@@ -178,6 +183,7 @@ class Allowance(models.Model):
     database = models.TextField(_("database"))
     uri = models.TextField(_("URI"), blank=True, db_default="")
     message = models.TextField(_("message"), blank=True, db_default="")
+    count = models.IntegerField(_("count"), db_default=0)
     owner = models.TextField(_("owner"))
     reason = models.TextField(_("reason"))
     since = models.DateTimeField(_("since"), db_default=ClockTime())

@@ -25,6 +25,7 @@ def as_json(allowances: Sequence[AllowanceRecord]) -> str:
                     "database": one.database,
                     "uri": one.uri or None,
                     "digest": one.digest,
+                    "count": one.count or None,
                     "message": one.message,
                     "owner": one.owner,
                     "reason": one.reason,
@@ -56,9 +57,10 @@ def as_text(
 
 def made(allowance: AllowanceRecord) -> str:
     """Return a sentence about a new allowance."""
+    most = f", in fewer than {2 * allowance.count:,} places" if allowance.count > 1 else ""
     return printable(
         f"Allowance {allowance.id}: {allowance.owner} answers for {subject(allowance)} until "
-        f"{allowance.expires:%Y-%m-%d %H:%M:%SZ}, as long as it stays as it is."
+        f"{allowance.expires:%Y-%m-%d %H:%M:%SZ}, as long as it stays as it is{most}."
     )
 
 

@@ -62,7 +62,7 @@ def _database_case(database: InspectedDatabase) -> ET.Element:
     case = _case(database.alias, f"{database.alias}: triggers are as registered")
     case.set("time", f"{database.ms / 1000:.3f}")
     if not database.complete:
-        reason = database.reason or "Some triggers could not be verified."
+        reason = database.unread or database.reason or "Some triggers could not be verified."
         _outcome(case, "error", "INCOMPLETE", reason, reason)
     return case
 

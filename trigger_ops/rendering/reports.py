@@ -60,7 +60,19 @@ def _block(finding: Finding, *, colour: bool) -> list[str]:
     head = f"{level} {finding.id} {subject(finding)}: {printable(finding.message)}"
     lines = [head, f"  fix: {printable(finding.fix)}"] if finding.fix else [head]
     lines.append(f"  see: {printable(conf.runbook(finding.id))}")
-    return lines + ([allowed(finding.allowance)] if finding.allowance else [])
+    return [*lines, *answered(finding)]
+
+
+def answered(finding: Finding) -> Iterator[str]:
+    """Yield a line that says who answers for a finding, or who did when there was less of it."""
+    if finding.allowance is not None:
+        yield allowed(finding.allowance)
+    elif finding.outgrown is not None:
+        one = finding.outgrown
+        places = counted(one.count, "place")
+        yield printable(
+            f"  allowed no more: {one.owner} answered for {places}, and it is in twice as many or more"
+        )
 
 
 def allowed(allowance: AllowanceRecord) -> str:
@@ -111,7 +123,7 @@ def unread(report: Report) -> list[str]:
 
 
 def unreachable(targets: Sequence[Target]) -> list[str]:
-    """Return a sentence for each database that could not be read at all."""
+    """Return a sentence for each database that could not be read, or not in full."""
     return [
         printable(target.reason or f'"{target.database}" could not be read.')
         for target in targets
@@ -149,7 +161,8 @@ def _verdict(report: Report) -> str:
 def _gap(report: Report) -> str:
     if report.complete:
         return ""
-    down = sum(target.status != "ok" for target in report.targets)
+    partly = sum(target.status == "incomplete" for target in report.targets)
+    down = sum(target.status != "ok" for target in report.targets) - partly
     unknown = sum(
         one.status is Status.UNKNOWN
         for database in report.databases
@@ -158,6 +171,7 @@ def _gap(report: Report) -> str:
     )
     parts = [
         *([f"{counted(down, 'database')} could not be read"] if down else []),
+        *([f"{counted(partly, 'database')} could not be read in full"] if partly else []),
         *(["the run could not be recorded"] if report.unrecorded else []),
         *([f"{counted(unknown, 'trigger')} could not be verified"] if unknown else []),
     ]
@@ -170,6 +184,8 @@ def _unread(
     if database.status != "ok":
         yield printable(database.reason or f'"{database.alias}" could not be read.')
         return
+    if database.unread:
+        yield printable(database.unread)
     for one in database.triggers:
         if one.status is Status.UNKNOWN and (one.database, one.uri) not in told:
             where = place(one.database, one.schema, one.table)

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from trigger_ops import api
+from trigger_ops.drift.answering import Answers
 from trigger_ops.durations import duration
 from trigger_ops.exceptions import (
     BadDuration,
@@ -163,7 +164,7 @@ class AllowanceAdmin(RecordAdmin):
                 columns.english(printable(one.message)),
                 columns.time_of(one.first_seen),
                 columns.time_of(one.resolved) if one.resolved else _("still open"),
-                _("as it was allowed") if one.digest == row.digest else _("it has changed"),
+                _compared(row, one),
             )
             for one in found.order_by("-pk")[:_MOST]
         ]
@@ -177,6 +178,13 @@ class AllowanceAdmin(RecordAdmin):
                 nothing=_("The finding is not on record any more."),
             )
         ]
+
+
+def _compared(row: Allowance, finding: DriftFinding) -> str:
+    if finding.digest != row.digest:
+        return _("it has changed")
+    has_grown = row.count and finding.count >= 2 * row.count
+    return _("there is far more of it") if has_grown else _("as it was allowed")
 
 
 class AllowForm(forms.Form):
@@ -272,8 +280,8 @@ class AllowFinding(Page):
 def _unanswered() -> list[FindingRecord]:
     """Return the open findings that nobody answers for as they are, the worst first."""
     found, now = api.allowances()
-    answered = {(one.key, one.digest) for one in found if one.is_live(now)}
-    return [one for one in api.open_findings() if (one.key, one.digest) not in answered]
+    answers = Answers(found, now)
+    return [one for one in api.open_findings() if not answers.of(one)]
 
 
 def _told(one: FindingRecord) -> str:

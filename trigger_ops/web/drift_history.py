@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from trigger_ops import api
 from trigger_ops.exceptions import NotRecorded
 from trigger_ops.ledger.recording import reading_records
 from trigger_ops.models import DriftFinding, DriftRun, DriftTarget
@@ -228,7 +229,9 @@ def _last_levels(targets: QuerySet[Any]) -> dict[dt.date, Counter[Level]]:
 
 def _open(alias: str) -> list[tuple[SafeString, int]]:
     """Return how many findings are open now, by level, the worst first."""
-    found = DriftFinding.objects.using(alias).filter(resolved__isnull=True)
+    found = DriftFinding.objects.using(alias).filter(
+        resolved__isnull=True, database__in=api.postgres_aliases()
+    )
     counts = dict(found.values_list("level").annotate(number=Count("pk")).order_by())
     return [
         (columns.level_of(level.name), counts[level.name])

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from trigger_ops import api
+from trigger_ops.drift.answering import Answers
 from trigger_ops.durations import duration
 from trigger_ops.management.actors import operating_system_actor
 from trigger_ops.management.streams import wants_colour, write_data
@@ -67,10 +68,8 @@ def _list(command: BaseCommand, options: Mapping[str, Any]) -> None:
     databases = [given] if isinstance(given, str) else given or None
     found, now = api.allowances(databases=databases, every=bool(options.get("all")))
     # Not by what the last check made of them: an allowance counts from now on, and until it ends.
-    answered = {(one.key, one.digest) for one in found if one.is_live(now)}
-    unanswered = [
-        one for one in api.open_findings(databases) if (one.key, one.digest) not in answered
-    ]
+    answers = Answers(found, now)
+    unanswered = [one for one in api.open_findings(databases) if not answers.of(one)]
     if wanted == "json":
         write_data(command.stdout, allowances.as_json(found))
         return

@@ -70,7 +70,8 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--max-age",
         metavar="TIME",
-        help="Look only at the last complete recorded run; exit with 3 if it is older, such as 15m",
+        help="Look only at what was recorded; exit with 3 if some database was last read in full "
+        "longer ago, such as 15m",
     )
 
 
@@ -102,8 +103,7 @@ def handle(command: BaseCommand, options: Mapping[str, Any]) -> None:
     told = wanted in _SUMMED_UP
     undelivered = _notify(command, options, report)
     if _is_evidence(options, report):
-        error = api.ping_heartbeat()
-        _say(command, options, error and f"The heartbeat was not heard: {error}")
+        _say(command, options, api.beat())
     code = report.exit_code
     if code == ExitCode.CLEAN and undelivered:
         code, told = ExitCode.INCOMPLETE, False
@@ -124,9 +124,9 @@ def _asked(command: BaseCommand) -> dt.datetime:
 
 
 def _is_evidence(options: Mapping[str, Any], report: Report) -> bool:
-    """Tell whether a complete run was recorded, of all triggers."""
-    recorded = (options.get("record") or options.get("notify")) and not options["uris"]
-    return bool(recorded) and report.complete
+    """Tell whether a complete run was recorded, of all triggers of the databases it looked at."""
+    recorded = options.get("record") or options.get("notify")
+    return bool(recorded) and report.whole and report.complete
 
 
 def _say(command: BaseCommand, options: Mapping[str, Any], sentence: str) -> None:
@@ -153,7 +153,7 @@ def _notify(command: BaseCommand, options: Mapping[str, Any], report: Report) ->
 def _look_back(
     command: BaseCommand, options: Mapping[str, Any], wanted: str, level: Level
 ) -> None:
-    """Print the last complete recorded run, if it is recent enough."""
+    """Print what is open, if every database was read in full recently enough."""
     for name in ("record", "notify", "uris", "schema", "all_schemas", "schema_glob"):
         if options.get(name):
             option = "selector" if name == "uris" else f"--{name.replace('_', '-')}"

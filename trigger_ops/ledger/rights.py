@@ -1,0 +1,89 @@
+"""What a role lacks to read of our tables what a check needs, and the statements that give it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connections, models
+from django.db.backends.postgresql.psycopg_any import sql
+
+from trigger_ops.catalog.reading import split_search_path, sqlstate
+from trigger_ops.exceptions import DatabaseUnreadable
+from trigger_ops.ledger.tables import home, named, read
+from trigger_ops.models import (
+    Acknowledgement,
+    Change,
+    Decision,
+    Guard,
+    Policy,
+    RunLease,
+    TriggerLease,
+)
+
+_READ: tuple[type[models.Model], ...] = (
+    *(TriggerLease, RunLease, Guard, Policy, Change, Decision, Acknowledgement),
+)
+"""What a check reads: leases, runs at work, the guard, and what went past it."""
+
+_DENIED = "42501"
+
+# As the session has it: current_schemas() leaves out what the role has no USAGE on.
+_PATH = """\
+SELECT pg_catalog.current_setting('search_path'), current_user::pg_catalog.text"""
+
+_LACKS = """\
+SELECT n.nspname::pg_catalog.text, pg_catalog.has_schema_privilege(n.oid, 'USAGE'), c.relname::pg_catalog.text
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+ WHERE n.nspname OPERATOR(pg_catalog.=) ANY (ARRAY[{path}]::pg_catalog.name[])
+   AND c.relkind OPERATOR(pg_catalog.=) ANY ('{{r,p}}'::pg_catalog."char"[])
+   AND c.relname OPERATOR(pg_catalog.=) ANY (ARRAY[{names}]::pg_catalog.name[])
+   AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'))"""
+
+
+def lacking_rights(alias: str, place: str | None) -> str:
+    """Say in one sentence what this role may not read of our tables, and what to type.
+
+    "" where it may. ``place`` is the schema that has them; without one our tables are absent,
+    unless they are in a schema of the search_path that the role has no right to look into.
+
+    Raises:
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    setting, role = read(alias, sql.SQL(_PATH))[0]
+    path = [place] if place is not None else list(split_search_path(setting, role=role))
+    names = [model._meta.db_table for model in _READ]
+    rows = read(alias, sql.SQL(_LACKS).format(path=_list(path), names=_list(names)))
+    lacking = {
+        (schema, name) for schema, is_open, name in rows if place is not None or not is_open
+    }
+    schema = next((one for one in path if any(where == one for where, _ in lacking)), None)
+    if schema is None:
+        return ""
+    tables = [named(schema, one) for one in _READ if (schema, one._meta.db_table) in lacking]
+    statements = [_grant("SELECT ON {}", sql.SQL(", ").join(tables), role)]
+    if any(where == schema and not is_open for where, is_open, _ in rows):
+        statements.insert(0, _grant("USAGE ON SCHEMA {}", sql.Identifier(schema), role))
+    raw = connections[alias].connection
+    text = " ".join(str(one.as_string(raw)) for one in statements)
+    return (
+        f'Role "{role}" may not read what trigger_ops keeps on "{alias}", so that leases, runs at '
+        f"work, the guard and what went past it are unknown: {text}"
+    )
+
+
+def why_unread(alias: str, error: Exception) -> str:
+    """Return why our tables could not be read: with what to type, where it is a right."""
+    if error.__cause__ is not None and sqlstate(error.__cause__) == _DENIED:
+        with contextlib.suppress(DatabaseUnreadable):
+            return lacking_rights(alias, home(alias)) or str(error)
+    return str(error)
+
+
+def _list(names: Sequence[str]) -> Any:
+    return sql.SQL(", ").join(sql.Literal(name) for name in names)
+
+
+def _grant(words: str, what: Any, role: str) -> Any:
+    return sql.SQL(f"GRANT {words} TO {{}};").format(what, sql.Identifier(role))
