@@ -61,6 +61,21 @@ def test_findings_are_told_by_others(shop: Shop) -> None:
         ) == [("trigger_ops.C001",)]
 
 
+def test_checks_some_seconds_apart_are_a_run_each_and_tell_each_change_once(shop: Shop) -> None:
+    """As those of two machines that have the same timer: it spreads them on purpose."""
+    assert codes(shop) == 0
+    ((since,),) = shop.execute("SELECT clock_timestamp()")
+    before = shop.runs()
+    with shop.gutted():
+        assert [codes(shop) for _ in range(2)] == [1, 1]
+    assert codes(shop) == 0
+    assert shop.runs() == before + 3
+    events = shop.execute(
+        "SELECT kind FROM trigger_ops_findingevent WHERE at > %s ORDER BY at", since
+    )
+    assert events == [("opened",), ("resolved",)]
+
+
 @pytest.mark.parametrize(("damaged", "code"), [(False, 3), (True, 1)])
 def test_a_database_that_is_away_for_a_moment_is_in_order_and_for_long_is_not(
     damaged: bool, code: int, shop: Shop
