@@ -17,6 +17,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from tests.test_readme import SHIPPED
 from trigger_ops import api, checks, conf
 from trigger_ops.drift.ids import KINDS
 from trigger_ops.management.commands.pgtrigger import Command
@@ -367,6 +368,11 @@ def test_the_json_shown_is_the_json_printed(verb: str) -> None:
     assert shape(real) == shape(shown)
     for key in ("schema", "complete", "exit_code", "verb", "request"):
         assert real.get(key) == shown.get(key)
+    for one in real.get("findings", []):
+        # The page names the file where a wheel puts it.
+        code = one["id"].removeprefix("trigger_ops.")
+        assert one["runbook"] == str(DOCS / "findings" / f"{code}.md")
+        one["runbook"] = f"{SHIPPED}{code}.md"
     for key in ("triggers", "findings"):
         assert real.get(key, [])[:1] == shown.get(key, [])
 

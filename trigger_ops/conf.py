@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -64,8 +65,9 @@ DEFAULTS: dict[str, Any] = {
     "HEARTBEAT_URL": "",
     # Hosts that heartbeats and webhooks may reach although their addresses are private.
     "PRIVATE_HOSTS": [],
-    # Where the page of a finding is; {code} stands for its number, such as C001.
-    "RUNBOOK": "docs/findings/{code}.md",
+    # Where the page of a finding is; {code} stands for its number, such as C001. Empty: the file
+    # that comes with trigger_ops.
+    "RUNBOOK": "",
     # What a Prometheus server must send as "Authorization: Bearer …"; empty: staff only.
     "METRICS_TOKEN": "",
 }
@@ -304,8 +306,29 @@ def private_hosts() -> tuple[str, ...]:
 
 
 def runbook(finding: str) -> str:
-    """Return the address of the page about a finding: ``trigger_ops.C001`` or ``C001``."""
-    return str(get("RUNBOOK")).replace("{code}", finding.removeprefix("trigger_ops."))
+    """Return where the page about a finding is: ``trigger_ops.C001`` or ``C001``.
+
+    Without ``TRIGGER_OPS["RUNBOOK"]`` that is the file that comes with trigger_ops, on this disk.
+    """
+    return own_runbook(finding) or str(shipped_runbook(finding))
+
+
+def own_runbook(finding: str) -> str:
+    """Return where the project has its page about a finding, or an empty text if it has none."""
+    return str(get("RUNBOOK")).replace("{code}", _number(finding))
+
+
+def shipped_runbook(finding: str) -> Path:
+    """Return the file about a finding that comes with trigger_ops."""
+    package = Path(__file__).resolve().parent
+    # A wheel has the documentation inside of the package, a checkout beside it.
+    folders = (package / "docs", package.parent / "docs")
+    found = next((one for one in folders if one.is_dir()), folders[0])
+    return found / "findings" / f"{_number(finding)}.md"
+
+
+def _number(finding: str) -> str:
+    return finding.removeprefix("trigger_ops.")
 
 
 def metrics_token() -> str:

@@ -14,6 +14,7 @@ from django.test import override_settings
 from tests.notifications.making import ID, change, message
 from tests.notifications.test_wording import EVIL
 from tests.sinks import Received, WebSink
+from trigger_ops import conf
 from trigger_ops.exceptions import BadSettings
 from trigger_ops.notifications import NotDelivered
 from trigger_ops.notifications.webhook import Webhook
@@ -50,7 +51,7 @@ def test_the_document_has_its_keys(web: WebSink) -> None:
     assert set(opened["finding"]) == FINDING_KEYS
     assert (opened["kind"], opened["at"]) == ("opened", "2026-11-22T12:00:00+00:00")
     assert (opened["run_id"], opened["finding"]["resolved"]) == (str(ID), None)
-    assert opened["finding"]["runbook"] == "docs/findings/C001.md"
+    assert opened["finding"]["runbook"] == conf.runbook("C001")
     assert (resolved["kind"], resolved["finding"]["resolved"]) == (
         "resolved",
         "2026-11-22T12:00:00+00:00",

@@ -54,10 +54,6 @@ def _code(row: Allowance) -> str:
     return printable(row.code.removeprefix("trigger_ops."))
 
 
-def _runbook(row: Allowance) -> str:
-    return columns.runbook_of(row.code)
-
-
 class AllowanceAdmin(RecordAdmin):
     """Allowances. One is added through a form of our own, which knows the findings that are open."""
 
@@ -96,7 +92,7 @@ class AllowanceAdmin(RecordAdmin):
     ordering = ("-id",)
     search_fields = ("uri", "code", "owner", "reason", "message")
     shown = (
-        columns.named(_runbook, _allowance("code").verbose_name),
+        "runbook",
         columns.named(_standing, gettext_lazy("Standing")),
         *(
             columns.text(_allowance(name), whole=True)
