@@ -7,12 +7,14 @@ WORKERS ?= 3
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 
-.PHONY: demo demo-reset test lint bench help
+.PHONY: demo demo-reset test test-pages screenshots lint bench help
 
 help:
 	@echo "make demo        the demo site with a PostgreSQL of its own, on 127.0.0.1:$${PORT:-8000}"
 	@echo "make demo-reset  throw the demo database away"
 	@echo "make test        the whole test-suite (set DATABASE_URL to use a server of yours)"
+	@echo "make test-pages  the part of it that opens pages in Chromium"
+	@echo "make screenshots the pictures in docs, taken anew by those tests"
 	@echo "make lint        ruff, mypy, import-linter, djade"
 	@echo "make bench       the benchmarks, beside stock django-pgtrigger"
 
@@ -29,8 +31,18 @@ demo: $(STAMP)
 demo-reset: $(STAMP)
 	@"$(BIN)/python" -m demo_site.embedded reset
 
+PYTEST = "$(BIN)/python" -W error::ResourceWarning -m pytest -n $(WORKERS) --dist worksteal
+
 test: $(STAMP)
-	"$(BIN)/python" -W error::ResourceWarning -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
+	$(PYTEST) $(TESTS)
+	$(if $(TESTS),,$(PYTEST) -m browser tests/browser)
+
+# A browser is at work in them: they have a process of their own.
+test-pages: $(STAMP)
+	$(PYTEST) -m browser $(or $(TESTS),tests/browser)
+
+screenshots: $(STAMP)
+	SCREENSHOTS=1 $(PYTEST) -n 1 -m browser tests/browser/test_screenshots.py
 
 lint: $(STAMP)
 	"$(BIN)/ruff" check .

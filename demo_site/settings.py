@@ -28,7 +28,9 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "demo_site.policy.PolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -57,9 +59,20 @@ DATABASES = databases()
 DATABASE_ROUTERS = ["demo_site.routers.ArchiveRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-LANGUAGE_CODE = "en-us"
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
 TIME_ZONE = "UTC"
-USE_I18N = False
+USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "static/"
+
+TRIGGER_OPS = {
+    "POLICIES": {
+        "tutorial.OfficialInterface:protect_inserts": "open",  # its own method ignores it
+        "past.Customer": "four_eyes",
+    },
+    # So that there is something to look at for a while.
+    "SESSION_IDLE": "4h",
+    "SESSION_WAITS": "1d",
+}

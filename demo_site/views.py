@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pgtrigger
@@ -19,8 +18,6 @@ from demo_site.tutorial import models as tutorial
 from demo_site.tutorial.constructs import Construct
 from demo_site.tutorial.examples import Example
 from demo_site.tutorial.runner import ENTRIES, CannotRun, Outcome, UnknownName, run, select
-
-POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 
 # While an example runs, whatever the process prints is its output.
 _running = threading.Lock()
@@ -51,20 +48,7 @@ class Card:
     admin: str
 
 
-def with_policy(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Allow a page nothing but files of this site."""
-
-    @functools.wraps(view)
-    def answered(request: HttpRequest, *args: str, **kwargs: str) -> HttpResponse:
-        response = view(request, *args, **kwargs)
-        response["Content-Security-Policy"] = POLICY
-        return response
-
-    return answered
-
-
 @require_safe
-@with_policy
 def front_page(request: HttpRequest) -> HttpResponse:
     """Show every example, what the site holds, where the admin is, and which commands to try."""
     found = [(entry, card) for entry, card in zip(ENTRIES, cards(), strict=True)]
@@ -80,7 +64,6 @@ def front_page(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@with_policy
 def run_example(request: HttpRequest, name: str = "") -> HttpResponse:
     """Run one example, or all, and show what came of it beside what had to."""
     title = f"{name}, run" if name else "All examples, run"

@@ -26,7 +26,8 @@ def run(tmp_path: Path) -> Callable[..., Done]:
     shutil.copy(ROOT / ".ci" / "run", script)
     for name, text in {
         "bin/make": MAKE,
-        "bin/pgbouncer": "#!/bin/sh\n",
+        # What would be installed otherwise.
+        **{f"bin/{tool}": "#!/bin/sh\n" for tool in ("pgbouncer", "xgettext", "apt-get")},
         ".venv/bin/python": f'#!/bin/sh\nexec "{sys.executable}" "$@"\n',
         ".venv-psycopg/bin/python": "#!/bin/sh\nexit 1\n",
     }.items():

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
 
 from trigger_ops.startup import install_fast_registry
 
@@ -17,7 +18,7 @@ class TriggerOpsConfig(AppConfig):
     """Configuration of ``trigger_ops``."""
 
     name = "trigger_ops"
-    verbose_name = "Trigger operations"
+    verbose_name = _("Trigger operations")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

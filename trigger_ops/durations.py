@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import re
 
+from django.utils.translation import gettext_noop as _
+
 from trigger_ops.exceptions import BadDuration
 
 _UNITS = {
@@ -28,10 +30,16 @@ def duration(text: str) -> dt.timedelta:
     # call_command hands over what it was given: a number has no unit.
     match = _DURATION.match(str(text).strip())
     if match is None:
-        raise BadDuration(f'"{text}" is no duration: write 250ms, 30s, 15m, 2h or 1d.')
+        raise BadDuration(
+            _('"%(text)s" is no duration: write 250ms, 30s, 15m, 2h or 1d.'), text=text
+        )
     found = int(match[1]) * _UNITS[match[2]]
     if not dt.timedelta() < found <= LONGEST:
-        raise BadDuration(f'"{text}" must be more than nothing and at most {LONGEST.days} days.')
+        raise BadDuration(
+            _('"%(text)s" must be more than nothing and at most %(days)d days.'),
+            text=text,
+            days=LONGEST.days,
+        )
     return found
 
 

@@ -612,7 +612,7 @@ def test_sessions_are_for_those_who_may_see_them(
     told = part(shown(ann, INVOICE), heading)
     assert "user:carol" in told
     assert "OPS-7 delete <b>duplicates</b>" in told
-    assert "pending" in told
+    assert "waits for approval" in told
     assert "No session" in part(shown(ann, CUSTOMER), heading)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from trigger_ops.exceptions import UnknownFinding, nearest
+from django.utils.translation import gettext_noop as _
+
+from trigger_ops.exceptions import Sentence, UnknownFinding, nearest
 from trigger_ops.ledger.allowances import end_allowance, read_allowances, write_allowance
 from trigger_ops.ledger.findings import prune_records, read_open_findings
 from trigger_ops.ledger.recording import reading_records, recording
@@ -35,7 +37,7 @@ def allow(
         SessionRefused: when the reason says nothing.
         NotRecorded, BadSettings: when the recording database cannot be used.
     """
-    said = stated_reason(reason, what="An allowance")
+    said = stated_reason(reason, what=Sentence(_("An allowance")))
     with recording() as book:
         record = _meant(read_open_findings(book), finding, uri, database)
         return write_allowance(book, record, owner=owner, reason=said, lasts=lasts)
@@ -64,8 +66,11 @@ def expire_allowance(number: int, *, by: str) -> AllowanceRecord:
         ended = end_allowance(book, number, by=by)
     if ended is None:
         raise UnknownFinding(
-            f"No live allowance has the number {number}: manage.py pgtrigger allow list shows "
-            "those there are."
+            _(
+                "No live allowance has the number %(number)s: manage.py pgtrigger allow list shows "
+                "those there are."
+            ),
+            number=number,
         )
     return ended
 
@@ -94,12 +99,17 @@ def prune_drift(older_than: dt.timedelta) -> dict[str, int]:
 def _meant(
     found: Sequence[FindingRecord], finding: str, uri: str | None, database: str | None
 ) -> FindingRecord:
-    where = "manage.py pgtrigger check --record finds out what there is"
     if finding.isdecimal():
         for one in found:
             if one.id == int(finding):
                 return one
-        raise UnknownFinding(f"No open finding has the number {finding}: {where}.")
+        raise UnknownFinding(
+            _(
+                "No open finding has the number %(number)s: manage.py pgtrigger check --record "
+                "finds out what there is."
+            ),
+            number=finding,
+        )
     code = finding.removeprefix("trigger_ops.").upper()
     of_code = [one for one in found if one.code == f"trigger_ops.{code}"]
     if not of_code:

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Collection, Iterable, Sequence
 
 from django.db import DatabaseError, InterfaceError, connections
+from django.utils.translation import gettext_noop as _
 
 from trigger_ops import conf
 from trigger_ops.api.guard_terms import guard_terms, refuse_while_in_use
@@ -173,8 +174,11 @@ def read_log(
         home = own_tables.home(known(alias))
         if home is None:
             raise Refused(
-                f'There is no ledger on "{alias}": run manage.py migrate trigger_ops '
-                f"--database {alias}."
+                _(
+                    'There is no ledger on "%(alias)s": run manage.py migrate trigger_ops '
+                    "--database %(alias)s."
+                ),
+                alias=alias,
             )
         found += read_entries(
             alias,
@@ -295,8 +299,11 @@ def _leases(database: InspectedDatabase, request: Request) -> tuple[Lease, ...]:
         return _readable_leases(database.alias, home, role=database.snapshot.server.role)
     if request.lasts is not None or request.expired:
         raise Refused(
-            f'A lease needs the tables of trigger_ops, which are missing on "{database.alias}": '
-            f"run manage.py migrate trigger_ops --database {database.alias}."
+            _(
+                'A lease needs the tables of trigger_ops, which are missing on "%(alias)s": run '
+                "manage.py migrate trigger_ops --database %(alias)s."
+            ),
+            alias=database.alias,
         )
     return ()
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connections
+from django.utils.translation import gettext_noop as _
 
 from trigger_ops import conf, ledger
 from trigger_ops.catalog.reading import read_schemas
@@ -195,7 +196,9 @@ def known(alias: str) -> str:
     """
     if alias not in connections:
         raise UnknownDatabase(
-            f'settings.DATABASES has no alias "{alias}": {nearest(alias, list(connections))}'
+            _('settings.DATABASES has no alias "%(alias)s": %(nearest)s'),
+            alias=alias,
+            nearest=nearest(alias, list(connections)),
         )
     return alias
 

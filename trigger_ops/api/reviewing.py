@@ -7,6 +7,7 @@ import datetime as dt
 from collections.abc import Collection, Iterator, Sequence
 
 from django.db import DEFAULT_DB_ALIAS
+from django.utils.translation import gettext_noop as _
 
 from trigger_ops.api.inspecting import known
 from trigger_ops.durations import duration as read_duration
@@ -88,7 +89,8 @@ def review_session(
     own = person(reviewer.name) == person(found.opened_by)
     if own and found.state is SessionState.PENDING:
         raise SessionRefused(
-            f"Session {session} cannot be reviewed: nobody reviews their own request."
+            _("Session %(number)s cannot be reviewed: nobody reviews their own request."),
+            number=session,
         )
     reviewing.review(alias, home, session, reviewer=reviewer, verdict=verdict, remark=remark)
     return find_session(session, using=alias)
@@ -240,8 +242,12 @@ def _found(alias: str, home: str, session: int) -> SessionRecord:
     for found in read_sessions(alias, home, number=session, limit=1):
         return found
     raise UnknownSession(
-        f'There is no session {session} on "{alias}": manage.py pgtrigger session list shows '
-        "those there are."
+        _(
+            'There is no session %(number)s on "%(alias)s": manage.py pgtrigger session list shows '
+            "those there are."
+        ),
+        number=session,
+        alias=alias,
     )
 
 
@@ -258,7 +264,10 @@ def _place(using: str) -> tuple[str, str]:
         home = guard_home(alias)
     if home is None:
         raise SessionRefused(
-            f'The tables of sessions are missing on "{alias}": run manage.py migrate '
-            f"--database {alias}, then manage.py pgtrigger guard install."
+            _(
+                'The tables of sessions are missing on "%(alias)s": run manage.py migrate '
+                "--database %(alias)s, then manage.py pgtrigger guard install."
+            ),
+            alias=alias,
         )
     return alias, home

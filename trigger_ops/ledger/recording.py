@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connections, models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from trigger_ops import conf
 from trigger_ops.catalog.transactions import first_line, without_injection
@@ -91,12 +92,20 @@ def _opened(*, waits: str | None) -> Iterator[Book]:
             now, pid, missing = cursor.fetchone()
             if missing:
                 raise NotRecorded(
-                    f'"{alias}" has no table {missing[0]}: run manage.py migrate trigger_ops '
-                    f"--database {alias}."
+                    _(
+                        '"%(alias)s" has no table %(table)s: run manage.py migrate trigger_ops '
+                        "--database %(alias)s."
+                    ),
+                    alias=alias,
+                    table=missing[0],
                 )
             yield Book(alias=alias, now=now.replace(tzinfo=dt.UTC), pid=pid)
     except (DatabaseError, InterfaceError) as error:
-        raise NotRecorded(f'"{alias}" cannot be recorded in: {first_line(error)}.') from error
+        raise NotRecorded(
+            _('"%(alias)s" cannot be recorded in: %(error)s.'),
+            alias=alias,
+            error=first_line(error),
+        ) from error
 
 
 @contextlib.contextmanager

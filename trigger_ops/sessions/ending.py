@@ -9,9 +9,10 @@ import time
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import sql
+from django.utils.translation import gettext_noop as _
 
 from trigger_ops.durations import milliseconds
-from trigger_ops.exceptions import SessionRefused
+from trigger_ops.exceptions import Sentence, SessionRefused
 from trigger_ops.ledger.sessions import LOCK
 from trigger_ops.ledger.tables import moment, named
 from trigger_ops.models import Session
@@ -103,7 +104,9 @@ def extend(
     """
     if session.state in _OVER:
         raise SessionRefused(
-            f"Session {session.id} cannot be extended: it is {session.state}; open another one."
+            _("Session %(number)s cannot be extended: it is %(state)s; open another one."),
+            number=session.id,
+            state=Sentence(session.state.value),
         )
     statement = sql.SQL(_EXTEND).format(
         home=sql.Identifier(home),

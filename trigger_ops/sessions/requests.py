@@ -8,10 +8,11 @@ import socket
 from collections.abc import Sequence
 
 from django.db import connections
+from django.utils.translation import gettext_noop as _
 
 from trigger_ops import conf
 from trigger_ops.durations import duration, spelled
-from trigger_ops.exceptions import BadDuration, SessionRefused
+from trigger_ops.exceptions import BadDuration, Sentence, SessionRefused
 from trigger_ops.ledger.guard import guard_home, read_guard
 from trigger_ops.records import Actor, GuardState, SessionRequest
 from trigger_ops.registry import RegisteredTrigger
@@ -81,20 +82,29 @@ def guard_on(alias: str) -> GuardState:
     """
     if connections[alias].vendor != "postgresql":
         raise SessionRefused(
-            f'"{alias}" is no PostgreSQL database, and has no triggers that could stand aside: '
-            "name another one."
+            _(
+                '"%(alias)s" is no PostgreSQL database, and has no triggers that could stand aside: '
+                "name another one."
+            ),
+            alias=alias,
         )
     home = guard_home(alias)
     if home is None:
         raise SessionRefused(
-            f'The tables of sessions are missing on "{alias}": run manage.py migrate '
-            f"--database {alias}, then manage.py pgtrigger guard install."
+            _(
+                'The tables of sessions are missing on "%(alias)s": run manage.py migrate '
+                "--database %(alias)s, then manage.py pgtrigger guard install."
+            ),
+            alias=alias,
         )
     guard = read_guard(alias, home)
     if guard is None:
         raise SessionRefused(
-            f'The guard is not on in "{alias}", so that nothing would be recorded: run '
-            "manage.py pgtrigger guard install."
+            _(
+                'The guard is not on in "%(alias)s", so that nothing would be recorded: run '
+                "manage.py pgtrigger guard install."
+            ),
+            alias=alias,
         )
     return guard
 
@@ -108,7 +118,7 @@ def actor_of(actor: Actor | str | None) -> Actor:
     if isinstance(actor, Actor):
         return actor
     name = (actor or operating_system_actor()).strip()
-    kind, _, who = name.partition(":")
+    kind, _colon, who = name.partition(":")
     if kind not in ("user", "os") or not who.strip():
         raise SessionRefused(
             f'"{name}" is nobody who could open a session: give user:NAME or os:user@host.'
@@ -116,8 +126,11 @@ def actor_of(actor: Actor | str | None) -> Actor:
     return Actor(name=name)
 
 
-def stated_reason(reason: str, *, what: str = "A session") -> str:
-    """Return a reason without blanks round it.
+A_SESSION = Sentence(_("A session"))
+
+
+def stated_reason(reason: str, *, what: str = A_SESSION) -> str:
+    """Return a reason without blanks round it; ``what`` needs it.
 
     Raises:
         SessionRefused: for one that says too little, or nothing but filler.
@@ -127,13 +140,20 @@ def stated_reason(reason: str, *, what: str = "A session") -> str:
     least = conf.number("SESSION_REASON")
     if len(letters) < least:
         raise SessionRefused(
-            f"{what} takes a reason of at least {least} letters and digits: say what is to be "
-            "corrected, and why."
+            _(
+                "%(what)s takes a reason of at least %(least)d letters and digits: say what is to "
+                "be corrected, and why."
+            ),
+            what=what,
+            least=least,
         )
     if _FILLER.fullmatch(letters):
         raise SessionRefused(
-            f'"{said[:60]}" repeats itself and gives no reason: say what is to be corrected, and '
-            "why."
+            _(
+                '"%(said)s" repeats itself and gives no reason: say what is to be corrected, and '
+                "why."
+            ),
+            said=said[:60],
         )
     return said
 
@@ -144,11 +164,17 @@ def _lasts(asked: str | dt.timedelta | None) -> dt.timedelta:
         return min(conf.session_duration(), longest)
     lasts = asked if isinstance(asked, dt.timedelta) else duration(asked)
     if lasts < SHORTEST:
-        raise BadDuration(f'"{asked}" is too short for a session: write 1s or more.')
+        raise BadDuration(
+            _('"%(asked)s" is too short for a session: write 1s or more.'), asked=asked
+        )
     if lasts > longest:
         raise SessionRefused(
-            f"A session may last {spelled(longest)} and no longer, not {asked}: ask for less, "
-            'and extend it, or raise TRIGGER_OPS["SESSION_LONGEST"].'
+            _(
+                "A session may last %(longest)s and no longer, not %(asked)s: ask for less, and "
+                'extend it, or raise TRIGGER_OPS["SESSION_LONGEST"].'
+            ),
+            longest=spelled(longest),
+            asked=asked,
         )
     return lasts
 

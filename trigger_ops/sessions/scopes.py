@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 from django.db.backends.postgresql.psycopg_any import sql
+from django.utils.translation import gettext_noop as _
 
 from trigger_ops import conf
-from trigger_ops.exceptions import SessionRefused
+from trigger_ops.exceptions import Sentence, SessionRefused
 from trigger_ops.ledger.tables import read
 from trigger_ops.registry import IGNORE_FUNCTION, RegisteredTrigger, registered_triggers
 from trigger_ops.registry.selectors import select
@@ -26,7 +27,7 @@ SELECT g.tgname::pg_catalog.text, pg_catalog.format('%I.%I', n.nspname, c.relnam
 HISTORY = "Event"
 """The class of django-pghistory's triggers, and of those that are derived from it."""
 
-_NOT_WITNESSED = {"v": "a view", "f": "a foreign table"}
+_NOT_WITNESSED = {"v": Sentence(_("a view")), "f": Sentence(_("a foreign table"))}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,8 +51,10 @@ def scope_of(
     """
     if not [one for one in selectors if one.strip()]:
         raise SessionRefused(
-            "A session names the triggers that are to stand aside: give at least one URI, such "
-            "as app.Model:name; manage.py pgtrigger ls lists them."
+            _(
+                "A session names the triggers that are to stand aside: give at least one URI, such "
+                "as app.Model:name; manage.py pgtrigger ls lists them."
+            )
         )
     chosen = select(registered_triggers(), selectors)
     _refuse_many(chosen)
@@ -82,8 +85,12 @@ def _refuse_many(chosen: Sequence[RegisteredTrigger]) -> None:
     most = conf.number("SESSION_TRIGGERS")
     if len(chosen) > most:
         raise SessionRefused(
-            f"{len(chosen)} triggers are more than the {most} that one session may name: name "
-            'fewer, or raise TRIGGER_OPS["SESSION_TRIGGERS"].'
+            _(
+                "%(number)d triggers are more than the %(most)d that one session may name: name "
+                'fewer, or raise TRIGGER_OPS["SESSION_TRIGGERS"].'
+            ),
+            number=len(chosen),
+            most=most,
         )
 
 
@@ -102,12 +109,18 @@ def _refuse_elsewhere(chosen: Sequence[RegisteredTrigger], alias: str) -> None:
     for one in chosen:
         if not one.allowed_on(alias):
             raise SessionRefused(
-                f'"{one.uri}" has no table on "{alias}": name the database that it lives on with '
-                "using= (--database)."
+                _(
+                    '"%(uri)s" has no table on "%(alias)s": name the database that it lives on '
+                    "with using= (--database)."
+                ),
+                uri=one.uri,
+                alias=alias,
             )
         if one.error is not None:
             raise SessionRefused(
-                f'"{one.uri}" cannot be compiled ({one.error}): mend it in the code first.'
+                _('"%(uri)s" cannot be compiled (%(error)s): mend it in the code first.'),
+                uri=one.uri,
+                error=one.error,
             )
 
 
@@ -116,19 +129,31 @@ def _refuse_unfit(
 ) -> None:
     if not installed:
         raise SessionRefused(
-            f'"{trigger.uri}" is not installed, so that nothing stands in the way: run '
-            f"manage.py pgtrigger install {trigger.uri}, or leave it out."
+            _(
+                '"%(uri)s" is not installed, so that nothing stands in the way: run manage.py '
+                "pgtrigger install %(uri)s, or leave it out."
+            ),
+            uri=trigger.uri,
         )
     for one in installed:
         if IGNORE_FUNCTION not in one.body.lower():
             raise SessionRefused(
-                f'"{trigger.uri}" cannot be ignored: its function, {one.function}, asks nobody '
-                "whether to stand aside; leave it out."
+                _(
+                    '"%(uri)s" cannot be ignored: its function, %(function)s, asks nobody whether '
+                    "to stand aside; leave it out."
+                ),
+                uri=trigger.uri,
+                function=one.function,
             )
         if one.kind in _NOT_WITNESSED:
             raise SessionRefused(
-                f'"{trigger.uri}" is on {one.table}, {_NOT_WITNESSED[one.kind]}, whose rows '
-                "cannot be witnessed: work on the table behind it."
+                _(
+                    '"%(uri)s" is on %(table)s, %(kind)s, whose rows cannot be witnessed: work on '
+                    "the table behind it."
+                ),
+                uri=trigger.uri,
+                table=one.table,
+                kind=_NOT_WITNESSED[one.kind],
             )
         if one.is_deferred and not owns_transaction:
             raise SessionRefused(_deferred(trigger.uri))

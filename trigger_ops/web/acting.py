@@ -9,10 +9,11 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from trigger_ops import api
 from trigger_ops.applier import RunReport
-from trigger_ops.exceptions import Busy, Refused, TriggerOpsError
+from trigger_ops.exceptions import Busy, Refused, Sentence, TriggerOpsError
 from trigger_ops.planner import Plan
 from trigger_ops.rendering.runs import summary
 from trigger_ops.rendering.wording import printable
@@ -20,6 +21,7 @@ from trigger_ops.sessions.requests import stated_reason
 from trigger_ops.states import Hazard
 from trigger_ops.web import evidence
 from trigger_ops.web.action_requests import Asked, asked_of, plans_of
+from trigger_ops.web.columns import english
 from trigger_ops.web.detail_repair import LOCKS
 from trigger_ops.web.highlighting import highlighted
 from trigger_ops.web.nonces import issue, spend
@@ -29,6 +31,8 @@ from trigger_ops.web.recent_actions import note
 
 MOST_ROWS = 2_000
 """Ledger rows of one run that its page shows."""
+
+AN_ACTION = Sentence(gettext_noop("An action"))
 
 
 class Action(Page):
@@ -67,7 +71,7 @@ class Action(Page):
         hazards: dict[str, str] = {}
         for plan in plans:
             for hazard, told in plan.hazards.items():
-                hazards[hazard.value] = printable(told)
+                hazards[hazard.value] = english(printable(told))
         posted = self.request.POST
         return self.page(
             "confirm.html",
@@ -77,7 +81,7 @@ class Action(Page):
             refusal=printable(refusal),
             plans=[_told(plan) for plan in plans],
             work=sum(len(plan.work) for plan in plans),
-            obstacles=[printable(one) for plan in plans for one in plan.obstacles],
+            obstacles=[english(printable(one)) for plan in plans for one in plan.obstacles],
             hazards=sorted(hazards.items()),
             ticked=posted.getlist("allow"),
             fingerprint=_fingerprint(plans),
@@ -106,9 +110,9 @@ class CarryOut(Action):
         plans = [api.plan(one) for one in plans_of(asked, self.actor)]
         posted = request.POST
         try:
-            reason = stated_reason(posted.get("reason", ""), what=_("An action"))
+            reason = stated_reason(posted.get("reason", ""), what=AN_ACTION)
         except Refused as error:
-            return self.confirmation(asked, plans, refusal=str(error), status=400)
+            return self.confirmation(asked, plans, refusal=error.told(), status=400)
         if asked.typed and posted.get("typed", "").strip() != asked.typed:
             said = _("Type “%(text)s” to confirm what cannot be taken back by itself.")
             told = said % {"text": asked.typed}
@@ -135,7 +139,7 @@ class CarryOut(Action):
                     api.apply(plan, actor=self.actor, reason=reason, allowed=allowed, strict=True)
                 )
             except (Refused, Busy) as error:
-                refusal = str(error)
+                refusal = error.told()
                 break
             finally:
                 evidence.forget()
@@ -143,11 +147,11 @@ class CarryOut(Action):
             again = [api.plan(one) for one in plans_of(asked, self.actor)]
             return self.confirmation(asked, again, refusal=refusal, status=409)
         for report in reports:
-            told = printable(summary(report))
+            told = english(printable(summary(report)))
             level = messages.WARNING if report.stopped or report.failed else messages.SUCCESS
             messages.add_message(self.request, level, told)
             if report.stopped:
-                messages.warning(self.request, printable(report.stopped))
+                messages.warning(self.request, english(printable(report.stopped)))
         if refusal:
             messages.error(self.request, printable(refusal))
         note(self.request.user, asked, reports, reason)
@@ -174,7 +178,7 @@ class ActionResult(Page):
                 for one in runs:
                     entries += api.read_log([alias], run=one, limit=MOST_ROWS)
             except TriggerOpsError as error:
-                unread.append(printable(str(error)))
+                unread.append(printable(error.told()))
         if not entries:
             said = _(
                 "No ledger knows the run %(run)s: manage.py pgtrigger log shows those there are."
@@ -207,17 +211,17 @@ def _told(plan: Plan) -> dict[str, Any]:
                 "table": printable(step.table or ""),
                 "lock": one.lock.value,
                 "waits": LOCKS[one.lock],
-                "reason": printable(one.reason),
+                "reason": english(printable(one.reason)),
                 "hazards": [hazard.value for hazard in one.hazards],
             }
             for step, one in plan.statements
         ],
         "unchanged": [
-            (printable(step.uri), printable(step.reason))
+            (printable(step.uri), english(printable(step.reason)))
             for step in plan.steps
             if not step.is_work
         ],
-        "warnings": [printable(one) for one in plan.warnings],
+        "warnings": [english(printable(one)) for one in plan.warnings],
     }
 
 
@@ -234,7 +238,7 @@ def _entry(one: Any) -> dict[str, Any]:
         "uri": printable(one.uri),
         "sql": highlighted(one.sql) if one.sql else "",
         "outcome": printable(one.outcome),
-        "detail": printable(one.detail),
+        "detail": english(printable(one.detail)),
         "changes": [
             (
                 name,

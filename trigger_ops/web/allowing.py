@@ -67,7 +67,7 @@ class AllowanceAdmin(RecordAdmin):
         columns.text(_allowance("uri")),
         columns.text(_allowance("database")),
         columns.text(_allowance("owner")),
-        columns.text(_allowance("reason")),
+        columns.text(_allowance("reason"), wide=True),
         columns.moment(_allowance("since")),
         columns.moment(_allowance("expires")),
     )
@@ -94,10 +94,9 @@ class AllowanceAdmin(RecordAdmin):
     shown = (
         "runbook",
         columns.named(_standing, gettext_lazy("Standing")),
-        *(
-            columns.text(_allowance(name), whole=True)
-            for name in ("uri", "database", "message", "owner", "reason")
-        ),
+        *(columns.text(_allowance(name), whole=True) for name in ("uri", "database")),
+        columns.sentence(_allowance("message"), whole=True),
+        *(columns.text(_allowance(name), whole=True) for name in ("owner", "reason")),
         *(columns.moment(_allowance(name)) for name in ("since", "expires", "ended")),
         columns.text(_allowance("ended_by"), whole=True),
     )
@@ -130,7 +129,7 @@ class AllowanceAdmin(RecordAdmin):
             try:
                 api.expire_allowance(row.pk, by=by)
             except TriggerOpsError as error:
-                self.message_user(request, printable(str(error)), messages.WARNING)
+                self.message_user(request, printable(error.told()), messages.WARNING)
             else:
                 ended += 1
                 self.log_change(request, row, [{"changed": {"fields": ["ended"]}}])
@@ -157,7 +156,7 @@ class AllowanceAdmin(RecordAdmin):
             (
                 columns.link(self.address("driftfinding_change", object_id=one.pk), str(one.pk)),
                 columns.level_of(one.level),
-                printable(one.message),
+                columns.english(printable(one.message)),
                 columns.time_of(one.first_seen),
                 columns.time_of(one.resolved) if one.resolved else _("still open"),
                 _("as it was allowed") if one.digest == row.digest else _("it has changed"),
@@ -207,7 +206,7 @@ class AllowForm(forms.Form):
         try:
             return duration(self.cleaned_data["lasts"])
         except BadDuration as error:
-            raise forms.ValidationError(str(error)) from error
+            raise forms.ValidationError(error.told()) from error
 
 
 class AllowFinding(Page):
@@ -235,7 +234,7 @@ class AllowFinding(Page):
             )
         except (SessionRefused, UnknownFinding) as error:
             form.add_error(
-                "reason" if isinstance(error, SessionRefused) else "finding", str(error)
+                "reason" if isinstance(error, SessionRefused) else "finding", error.told()
             )
             return self._shown(form, status=422)
         self._logged(made)

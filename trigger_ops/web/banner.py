@@ -15,7 +15,8 @@ from django.urls import NoReverseMatch, reverse
 
 from trigger_ops.records import SessionRecord
 
-_BODY = re.compile(rb"<body\b[^>]*>", re.IGNORECASE)
+# A theme may have scripts in the attributes, and in these a ">".
+_BODY = re.compile(rb"""<body\b(?:"[^"]*"|'[^']*'|[^"'>])*>""", re.IGNORECASE)
 _HEAD = re.compile(rb"</head\s*>", re.IGNORECASE)
 
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from trigger_ops import conf
@@ -62,15 +63,18 @@ def fields_of(model: type[models.Model]) -> Callable[[str], models.Field[Any, An
     return field
 
 
-def text(field: models.Field[Any, Any], *, whole: bool = False) -> Column:
-    """Return a column with what a field has, spelled out where it could not be seen."""
+def text(field: models.Field[Any, Any], *, whole: bool = False, wide: bool = False) -> Column:
+    """Return a column with what a field has, spelled out where it could not be seen.
+
+    ``wide`` gives a sentence room in a list.
+    """
 
     def shown(row: Any) -> str:
         value = getattr(row, field.attname)
         found = "" if value is None else printable(str(value))
         if not whole and len(found) > LONGEST:
             found = f"{found[: LONGEST - 1]}…"
-        return found or NOTHING
+        return (roomy(found) if wide else found) if found else NOTHING
 
     return named(shown, field.verbose_name, ordering=field.name)
 
@@ -85,6 +89,17 @@ def block(field: models.Field[Any, Any]) -> Column:
         return code_block(found if isinstance(found, str) else as_json(found))
 
     return named(shown, field.verbose_name)
+
+
+def sentence(field: models.Field[Any, Any], *, whole: bool = False) -> Column:
+    """Return a column with a sentence that a check recorded."""
+    plain = text(field, whole=whole)
+
+    def shown(row: Any) -> str:
+        told = english(plain(row))
+        return told if whole else roomy(told)
+
+    return named(shown, field.verbose_name, ordering=field.name)
 
 
 def moment(field: models.Field[Any, Any]) -> Column:
@@ -144,6 +159,18 @@ def counts_of(levels: Mapping[str, int]) -> str:
         if levels.get(level.name)
     ]
     return format_html_join(" ", "{}", ((one,) for one in shown)) if shown else NOTHING
+
+
+def roomy(told: str) -> SafeString:
+    """Return a sentence with room in a list, which would leave it a word a line."""
+    return format_html('<span class="tops-wide">{}</span>', told)
+
+
+def english(told: str) -> str:
+    """Return what is English for everybody, marked as such on a page in another language."""
+    if told in ("", NOTHING) or (get_language() or "en").startswith("en"):
+        return told
+    return format_html('<span lang="en">{}</span>', told)
 
 
 def link(address: str, told: str) -> str:

@@ -60,11 +60,11 @@ class DestinationList(Page):
         try:
             destinations = list(conf.destinations())
         except BadSettings as error:
-            problem = printable(str(error))
+            problem = printable(error.told())
         try:
             standings, unrecorded = read_standings(), ""
         except (NotRecorded, BadSettings) as error:
-            standings, unrecorded = {}, printable(str(error))
+            standings, unrecorded = {}, printable(error.told())
         return self.page(
             "destinations.html",
             title=_("Who is told of findings"),
@@ -90,7 +90,7 @@ class SendTest(Page):
         try:
             (sent,) = api.send_test([name])
         except BadSettings as error:
-            messages.error(request, printable(str(error)))
+            messages.error(request, printable(error.told()))
         else:
             named = {"name": printable(sent.destination)}
             if sent.error:

@@ -20,7 +20,7 @@ from trigger_ops.rendering.facets import facet_sides
 from trigger_ops.rendering.wording import place, printable
 from trigger_ops.states import Status, Verb
 from trigger_ops.web import comparing, detail_facts, detail_history, detail_repair
-from trigger_ops.web.columns import runbook_of
+from trigger_ops.web.columns import english, runbook_of
 from trigger_ops.web.evidence import evidence
 from trigger_ops.web.highlighting import highlighted
 from trigger_ops.web.keys import key_of
@@ -64,7 +64,7 @@ class TriggerDetail(Page):
             others=[(self._place_of(one), self._address(one)) for one in found.others],
             badges=detail_facts.badges(trigger),
             meaning=detail_facts.meaning(trigger),
-            reason=printable(trigger.reason),
+            reason=english(printable(trigger.reason)),
             purposes=detail_facts.purposes(trigger),
             findings=[
                 self._told(one) for one in detail_repair.findings(trigger, found.database, lease)
@@ -127,8 +127,8 @@ class TriggerDetail(Page):
             "id": code,
             "page": runbook_of(finding.id, self.url("runbook", code=code)),
             "level": finding.level.name,
-            "message": printable(finding.message),
-            "fix": printable(finding.fix),
+            "message": english(printable(finding.message)),
+            "fix": english(printable(finding.fix)),
         }
 
     @staticmethod
@@ -176,7 +176,7 @@ def _find_off_the_path(uri: str, database: str, schema: str) -> Found:
 
 
 def _unknown(uri: str, listing: Listing) -> UnknownSelector:
-    near = printable(nearest(uri, [one.uri for one in listing.triggers]))
+    near = printable(nearest(uri, [one.uri for one in listing.triggers]).told())
     return UnknownSelector(
         _('There is no trigger "%(uri)s" there: %(nearest)s')
         % {"uri": printable(uri), "nearest": near}
@@ -211,7 +211,7 @@ def _whole(trigger: InspectedTrigger) -> dict[str, Any]:
     try:
         installed = detail_facts.installed_sql(trigger)
     except DatabaseUnreadable as error:
-        installed, problem = "", printable(str(error))
+        installed, problem = "", printable(error.told())
     return {
         "registered_sql": highlighted(detail_facts.registered_sql(trigger)),
         "installed_sql": highlighted(installed),

@@ -18,7 +18,9 @@ from trigger_ops.inspection import InspectedTrigger
 from trigger_ops.ledger.recording import aware, aware_or_none, reading_records
 from trigger_ops.models import DriftFinding, FindingEvent
 from trigger_ops.rendering.wording import printable
+from trigger_ops.web.columns import english
 from trigger_ops.web.pages import Page
+from trigger_ops.web.session_basics import STATES
 
 MOST = 20
 """So many of each are shown, the newest first."""
@@ -56,7 +58,7 @@ def changes(page: Page, trigger: InspectedTrigger) -> History:
             [trigger.database], selectors=[glob.escape(trigger.uri)], limit=MOST
         )
     except TriggerOpsError as error:
-        return History(problem=printable(str(error)))
+        return History(problem=printable(error.told()))
     events = [
         Event(
             at=one.at,
@@ -86,7 +88,7 @@ def findings_over_time(page: Page, trigger: InspectedTrigger) -> History:
                 .order_by("-first_seen", "-pk")[:MOST]
             )
     except TriggerOpsError as error:
-        return History(problem=printable(str(error)))
+        return History(problem=printable(error.told()))
     return History(events=[_found(row) for row in rows], link=_list(page, "driftfinding", trigger))
 
 
@@ -96,7 +98,7 @@ def _found(row: DriftFinding) -> Event:
         at=aware(row.first_seen),
         what=row.code.removeprefix("trigger_ops."),
         who=row.level,
-        told=printable(row.message),
+        told=english(printable(row.message)),
         until=aware_or_none(row.resolved),
         open=row.resolved is None,
         steps=tuple((aware(one.at), one.kind) for one in events),
@@ -111,11 +113,11 @@ def sessions(page: Page, trigger: InspectedTrigger) -> History:
     try:
         rows = api.list_sessions(using=trigger.database, limit=SESSIONS_LOOKED_AT)
     except TriggerOpsError as error:
-        return History(problem=printable(str(error)))
+        return History(problem=printable(error.told()))
     events = [
         Event(
             at=one.opened,
-            what=one.state.value,
+            what=str(STATES[one.state][2]),
             who=printable(one.opened_by),
             told=printable(" ".join(part for part in (one.ticket, one.reason) if part)),
             until=one.ended or one.expires,

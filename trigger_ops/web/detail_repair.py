@@ -19,6 +19,7 @@ from trigger_ops.ledger.leases import read_leases
 from trigger_ops.planner import Plan, Request, Step
 from trigger_ops.rendering.wording import printable
 from trigger_ops.states import Enabled, Facet, Lock, Status, Verb
+from trigger_ops.web.columns import english
 
 LOCKS: dict[Lock, Promise] = {
     Lock.NONE: gettext_lazy("nothing waits"),
@@ -138,7 +139,7 @@ def _planned(verb: Verb, trigger: InspectedTrigger, scope: Scope) -> Repair:
     try:
         plan = api.plan(request)
     except TriggerOpsError as error:
-        return Repair(verb=verb.value, problem=printable(str(error)))
+        return Repair(verb=verb.value, problem=printable(error.told()))
     return _told(plan, [step for step in plan.steps if _is_about(step, trigger)])
 
 
@@ -158,12 +159,16 @@ def _told(plan: Plan, steps: list[Step]) -> Repair:
                 sql=one.sql,
                 lock=one.lock.value,
                 waits=str(LOCKS[one.lock]),
-                reason=printable(one.reason),
+                reason=english(printable(one.reason)),
                 hazards=tuple(hazard.value for hazard in one.hazards),
             )
             for step in steps
             for one in step.statements
         ),
-        hazards=tuple((hazard.value, printable(told)) for hazard, told in plan.hazards.items()),
-        remarks=tuple(map(printable, [*plan.obstacles, *plan.warnings, *skipped])),
+        hazards=tuple(
+            (hazard.value, english(printable(told))) for hazard, told in plan.hazards.items()
+        ),
+        remarks=tuple(
+            english(printable(one)) for one in (*plan.obstacles, *plan.warnings, *skipped)
+        ),
     )

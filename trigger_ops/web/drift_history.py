@@ -61,7 +61,7 @@ class DriftHistory(Page):
                 now_open = _open(book.alias)
                 stale = stale_banner(book)
         except NotRecorded as error:
-            return self.sentence(str(error), status=503)
+            return self.sentence(error.told(), status=503)
         chart = charted(days)
         return self.page(
             "chart.html",

@@ -47,11 +47,10 @@ class DriftFindingAdmin(RecordAdmin):
         columns.named(_code, _finding("code").verbose_name, ordering="code"),
         columns.level(_finding("level")),
         columns.named(_standing, gettext_lazy("Standing"), ordering="resolved"),
+        columns.sentence(_finding("message")),
         columns.text(_finding("uri")),
         columns.text(_finding("database")),
-        columns.text(_finding("message")),
         columns.moment(_finding("first_seen")),
-        columns.moment(_finding("last_seen")),
         columns.moment(_finding("resolved")),
     )
     list_filter = (
@@ -77,8 +76,8 @@ class DriftFindingAdmin(RecordAdmin):
         "runbook",
         columns.level(_finding("level")),
         columns.named(_standing, gettext_lazy("Standing")),
-        columns.text(_finding("message"), whole=True),
-        columns.text(_finding("fix"), whole=True),
+        columns.sentence(_finding("message"), whole=True),
+        columns.sentence(_finding("fix"), whole=True),
         *(columns.moment(_finding(name)) for name in ("first_seen", "last_seen", "resolved")),
         *(
             columns.text(_finding(name), whole=True)
@@ -130,7 +129,7 @@ class DriftFindingAdmin(RecordAdmin):
                 columns.time_of(one.at),
                 printable(one.kind),
                 str(one.count),
-                printable(one.message),
+                columns.english(printable(one.message)),
                 columns.link(
                     self.address("driftrun_change", object_id=one.run) if runs and one.run else "",
                     str(one.run or columns.NOTHING),

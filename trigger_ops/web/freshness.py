@@ -57,7 +57,7 @@ def stale_banner(book: Book | None = None) -> Stale | None:
         with contextlib.nullcontext(book) if book is not None else reading_records() as lent:
             ends, now = _ends(lent), lent.now
     except TriggerOpsError as error:
-        return Stale(told=printable(str(error)))
+        return Stale(told=printable(error.told()))
     return _judged(ends, now)
 
 

@@ -51,7 +51,7 @@ class PlacedAdmin(RecordAdmin):
         if asked and asked not in aliases:
             told = _("There is no PostgreSQL database “%(alias)s”: %(nearest)s")
             raise UnknownDatabase(
-                told % {"alias": printable(asked), "nearest": nearest(asked, aliases)}
+                told % {"alias": printable(asked), "nearest": nearest(asked, aliases).told()}
             )
         if not aliases:
             raise UnknownDatabase(_("No database of this project is PostgreSQL."))
@@ -98,7 +98,7 @@ class LedgerEntryAdmin(PlacedAdmin):
         columns.text(_entry("uri")),
         columns.text(_entry("table")),
         columns.text(_entry("actor")),
-        columns.text(_entry("reason")),
+        columns.text(_entry("reason"), wide=True),
         columns.text(_entry("outcome")),
     )
     list_filter = (

@@ -25,6 +25,7 @@ from trigger_ops.states import SessionState
 from trigger_ops.web.banner import with_banner
 from trigger_ops.web.logins import Binding, bound, end_quietly, may_work, unbind
 from trigger_ops.web.people import actor_of_user
+from trigger_ops.web.session_basics import STATES
 
 
 class SessionMiddleware:
@@ -67,9 +68,9 @@ class SessionMiddleware:
                 response = self._get_response(request)
         except SessionOver as error:
             unbind(request)
-            return _refused(str(error))
+            return _refused(error.told())
         except TriggerOpsError as error:
-            return _refused(str(error))
+            return _refused(error.told())
         return with_banner(response, request, record)
 
 
@@ -102,7 +103,7 @@ def _usable(request: HttpRequest, binding: Binding) -> SessionRecord | None:
     if record.state not in (SessionState.ACTIVE, SessionState.PENDING):
         unbind(request)
         said = _("Session %(number)d is over: %(state)s.")
-        messages.info(request, said % {"number": record.id, "state": record.state.value})
+        messages.info(request, said % {"number": record.id, "state": STATES[record.state][2]})
         return None
     if not may_work(request, record):
         unbind(request)

@@ -67,7 +67,7 @@ class Page(View):
             return self._forbidden(error.permission)
         except TriggerOpsError as error:
             found = [status for kinds, status in _STATUSES if isinstance(error, kinds)]
-            return self.sentence(str(error), status=found[0] if found else 400)
+            return self.sentence(error.told(), status=found[0] if found else 400)
 
     @property
     def place(self) -> AdminSite:

@@ -39,6 +39,8 @@ class Named:
 
     pk: Any
     told: str
+    _meta: Any
+    """Django's options of the model: themes make their breadcrumbs of them."""
 
     def __str__(self) -> str:
         return self.told
@@ -57,7 +59,7 @@ class RecordPage(Page):
             response = self.show(request, **kwargs)
             return response.render() if isinstance(response, TemplateResponse) else response
         except (NotRecorded, DatabaseUnreadable) as error:
-            return self.sentence(str(error), status=503)
+            return self.sentence(error.told(), status=503)
 
 
 class ActingRecordPage(RecordPage):
@@ -174,7 +176,7 @@ class RecordAdmin(RecordAdminBase):
         row = self.get_object(request, unquote(object_id))
         context: dict[str, Any] = {}
         if row is not None:
-            named = Named(pk=row.pk, told=printable(str(row)))
+            named = Named(pk=row.pk, told=printable(str(row)), _meta=row._meta)
             context = {
                 "original": named,
                 "subtitle": str(named),

@@ -132,7 +132,7 @@ class DriftRunAdmin(RecordAdmin):
                 str(one.triggers),
                 str(one.schemas),
                 _("%(ms)s ms") % {"ms": one.ms},
-                printable(one.reason) or columns.NOTHING,
+                columns.english(printable(one.reason)) or columns.NOTHING,
             )
             for one in row.targets.all()
         ]
@@ -161,7 +161,7 @@ class DriftRunAdmin(RecordAdmin):
                 ),
                 columns.level_of(one.finding.level),
                 printable(one.finding.uri or one.finding.database),
-                printable(one.message),
+                columns.english(printable(one.message)),
             )
             for one in events[:MOST]
         ]

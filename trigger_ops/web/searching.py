@@ -231,7 +231,7 @@ def _read_text(
                 _('"%(term)s:" is no term to search by: %(nearest)s')
                 % {
                     "term": found["term"],
-                    "nearest": nearest(found["term"], [one.term for one in FIELDS]),
+                    "nearest": nearest(found["term"], [one.term for one in FIELDS]).told(),
                 }
             )
         else:
@@ -261,7 +261,7 @@ def _add(
             % {
                 "title": field.title,
                 "value": printable(value),
-                "nearest": printable(nearest(value, known)),
+                "nearest": printable(nearest(value, known).told()),
             }
         )
         return

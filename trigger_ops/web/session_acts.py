@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -9,20 +10,22 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from trigger_ops import api
-from trigger_ops.exceptions import BadDuration, Refused, SessionRefused
-from trigger_ops.rendering.sessions import already, remaining_text, revocation_text
+from trigger_ops.exceptions import BadDuration, Refused, SessionRefused, TriggerOpsError
+from trigger_ops.records import SessionRecord
 from trigger_ops.rendering.wording import printable
+from trigger_ops.sessions.ending import Revocation
 from trigger_ops.states import SessionState
 from trigger_ops.web.logins import bound, unbind
-from trigger_ops.web.session_basics import LIVE, SessionsPage, clock
+from trigger_ops.web.session_basics import LIVE, STATES, SessionsPage, clock
 from trigger_ops.web.session_page import show
 
 VERDICTS = ("approve", "deny")
 
 
-class Unsaid(Exception):
+class Unsaid(TriggerOpsError):
     """The form lacks something, which this says."""
 
 
@@ -34,9 +37,9 @@ class SessionAct(SessionsPage):
         try:
             said = self.act(session)
         except (Unsaid, BadDuration) as error:
-            return self._not_done(session, str(error), status=400)
+            return self._not_done(session, error.told(), status=400)
         except Refused as error:
-            return self._not_done(session, str(error), status=409)
+            return self._not_done(session, error.told(), status=409)
         messages.success(request, printable(said))
         return HttpResponseRedirect(self._next(session))
 
@@ -145,7 +148,7 @@ class EndSession(OwnersAct):
         if binding is not None and (binding.session, binding.database) == (session, self.alias):
             unbind(self.request)
         if before.state not in LIVE or found.state is not SessionState.ENDED:
-            raise SessionRefused(already(found))
+            raise SessionRefused(_already(found))
         return _("Session %(number)d is ended: its triggers are in force again.") % {
             "number": session
         }
@@ -160,9 +163,43 @@ class RevokeSession(OwnersAct):
         if not reason:
             raise Unsaid(_("A revocation needs a reason: say why it is revoked."))
         done = api.revoke_session(session, reason=reason, actor=self.actor, using=self.alias)
-        said = revocation_text(done, api.find_session(session, using=self.alias))
+        found = api.find_session(session, using=self.alias)
         if done.remaining:
-            messages.warning(self.request, remaining_text(done))
+            messages.warning(self.request, printable(_remaining(done)))
         if done.was_over:
-            raise SessionRefused(said)
-        return said
+            raise SessionRefused(_revoked(done, found))
+        return _revoked(done, found)
+
+
+def _already(found: SessionRecord) -> str:
+    told = _("Session %(number)d is %(state)s already.")
+    return told % {"number": found.id, "state": STATES[found.state][2]}
+
+
+def _revoked(done: Revocation, found: SessionRecord) -> str:
+    """Return what came of a revocation, in sentences."""
+    revoked = _("Session %(number)d is revoked.") % {"number": found.id}
+    told = [_already(found) if done.was_over else revoked]
+    if done.stopped:
+        told.append(_("Stopped by themselves: %(pids)s.") % {"pids": _listed(done.stopped)})
+    if done.ended:
+        told.append(_("Connections ended: %(pids)s.") % {"pids": _listed(done.ended)})
+    return " ".join(told)
+
+
+def _remaining(done: Revocation) -> str:
+    """Return what to do about backends that a revocation could not end."""
+    told = ngettext(
+        "Session %(number)d is revoked and nothing more can be committed in it, but backend "
+        '%(pids)s could not be ended: have a superuser run GRANT pg_signal_backend TO "%(role)s", '
+        "or end it with pg_terminate_backend.",
+        "Session %(number)d is revoked and nothing more can be committed in it, but backends "
+        '%(pids)s could not be ended: have a superuser run GRANT pg_signal_backend TO "%(role)s", '
+        "or end them with pg_terminate_backend.",
+        len(done.remaining),
+    )
+    return told % {"number": done.session, "pids": _listed(done.remaining), "role": done.role}
+
+
+def _listed(pids: Sequence[int]) -> str:
+    return ", ".join(map(str, pids))

@@ -68,7 +68,7 @@ class AskForm(forms.Form):
         try:
             return stated_reason(self.cleaned_data["reason"])
         except SessionRefused as error:
-            raise forms.ValidationError(str(error)) from error
+            raise forms.ValidationError(error.told()) from error
 
     def clean_duration(self) -> str:
         """Refuse what is no duration."""
@@ -76,7 +76,7 @@ class AskForm(forms.Form):
         try:
             duration(given)
         except BadDuration as error:
-            raise forms.ValidationError(str(error)) from error
+            raise forms.ValidationError(error.told()) from error
         return given.strip()
 
     def clean(self) -> None:
@@ -98,7 +98,7 @@ class SessionAsk(SessionsPage):
         try:
             guard = guard_on(known(self.alias))
         except SessionRefused as error:
-            return self._form(None, None, problem=str(error))
+            return self._form(None, None, problem=error.told())
         offered = choices(self.alias, guard, words=request.GET.get("q", ""))
         longest = _longest(guard)
         form = AskForm(
@@ -139,15 +139,15 @@ class SessionAsk(SessionsPage):
                 surface=SURFACE,
             )
         except UnknownSelector as error:
-            form.add_error("triggers", str(error))
+            form.add_error("triggers", error.told())
         except BadDuration as error:
-            form.add_error("duration", str(error))
+            form.add_error("duration", error.told())
         except SessionRefused as error:
             # Somebody who is impatient sends it twice at once: both find the one session.
             before = self._sent_before(asked["nonce"])
             if before:
                 return before
-            form.add_error(None, printable(str(error)))
+            form.add_error(None, printable(error.told()))
         else:
             bind(self.request, found.id, self.alias)
             return found.id

@@ -13,7 +13,7 @@ from django.utils import formats, timezone
 from django.utils.functional import Promise
 from django.utils.timesince import timeuntil
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from trigger_ops import api
 from trigger_ops.durations import spelled
@@ -30,7 +30,7 @@ OVER = tuple(state for state in SessionState if state not in LIVE)
 
 STATES: dict[SessionState, tuple[str, str, Promise]] = {
     SessionState.PENDING: ("warn", "?", gettext_lazy("waits for approval")),
-    SessionState.ACTIVE: ("bad", "●", gettext_lazy("active")),
+    SessionState.ACTIVE: ("bad", "●", pgettext_lazy("of a session", "active")),
     SessionState.ENDED: ("good", "✔", gettext_lazy("ended")),
     SessionState.REVOKED: ("bad", "✖", gettext_lazy("revoked")),
     SessionState.DENIED: ("quiet", "✖", gettext_lazy("denied")),

@@ -21,6 +21,7 @@ from trigger_ops.rendering.wording import printable
 from trigger_ops.sessions.recording import REFUSED
 from trigger_ops.sessions.reporting import SessionAccount
 from trigger_ops.states import SessionState
+from trigger_ops.web.columns import english
 from trigger_ops.web.session_basics import LIVE, SessionsPage, number_in
 from trigger_ops.web.session_rows import shortened, shown_change
 
@@ -112,7 +113,7 @@ def show(
         ],
         origins=_origins(account),
         report=report,
-        findings=[printable(one) for one in report.findings],
+        findings=[english(printable(one)) for one in report.findings],
         denials=[step for step in steps if step.is_denial],
         steps=_part(page, session, steps, "steps"),
         rows=_part(page, session, account.changes if sees_rows else (), "rows", shown_change),

@@ -146,7 +146,7 @@ def _guard_problem(alias: str) -> str:
     try:
         guard_on(known(alias))
     except SessionRefused as error:
-        return str(error)
+        return error.told()
     return ""
 
 

@@ -63,7 +63,7 @@ class TriggerList(Page):
         if wanted not in FORMATS:
             told = _('There is no format "%(format)s": %(nearest)s') % {
                 "format": printable(wanted),
-                "nearest": nearest(wanted, FORMATS),
+                "nearest": nearest(wanted, FORMATS).told(),
             }
             return self.sentence(told, status=400)
         seen = evidence(afresh=request.GET.get("look") == "again")

@@ -13,6 +13,7 @@ from trigger_ops.drift import Listing
 from trigger_ops.inspection import InspectedTrigger
 from trigger_ops.rendering.wording import printable
 from trigger_ops.states import Facet, Status
+from trigger_ops.web.columns import english
 from trigger_ops.web.trigger_table import CALM, rank
 
 _NOT_OURS = (Status.FOREIGN, Status.UNALLOWED)
@@ -51,7 +52,7 @@ class Verdict:
 def verdict(listing: Listing) -> Verdict:
     """Return what to say of all triggers of all databases, whatever the list is narrowed to."""
     unread = [
-        printable(one.reason or _('"%s" could not be read.') % one.alias)
+        english(printable(one.reason)) or _('"%s" could not be read.') % printable(one.alias)
         for one in listing.databases
         if one.status != "ok"
     ]

@@ -18,7 +18,7 @@ from django.db.migrations.executor import MigrationExecutor
 from demo_site import samples
 from demo_site.commands_to_try import COMMANDS
 from demo_site.embedded import is_embedded
-from demo_site.past import checks, damage
+from demo_site.past import checks, damage, sessions
 
 HOST = "127.0.0.1"
 USER = PASSWORD = "demo"  # for a site on this machine only
@@ -26,6 +26,7 @@ USER = PASSWORD = "demo"  # for a site on this machine only
 GREETING = """\
 The demo site is on  {url}
 its admin on         {url}admin/  (user {user}, password {password})
+  {operator} asks for sessions there, {reviewer} reviews them, with the same password.
 
 To try in another terminal{condition}:
 {commands}
@@ -68,6 +69,8 @@ def greeting(port: int) -> str:
         url=f"http://{HOST}:{port}/",
         user=USER,
         password=PASSWORD,
+        operator=sessions.OPERATOR,
+        reviewer=sessions.REVIEWER,
         commands="\n".join(f"  {python} {command:<34}{purpose}" for command, purpose in COMMANDS),
         condition="" if is_embedded() else ", with DATABASE_URL set as here",
     )
@@ -82,6 +85,8 @@ def prepare() -> None:
     if samples.is_empty():
         samples.load()
         damage.apply()
+        sessions.begin(PASSWORD)
+    sessions.go_on(PASSWORD)
     if not checks.are_recorded():
         checks.record()
     users = get_user_model().objects

@@ -1,0 +1,11 @@
+"""The demo site under django-jazzmin."""
+
+from __future__ import annotations
+
+from demo_site.settings import *  # noqa: F403
+from tests.browser import themes
+
+INSTALLED_APPS = themes.apps("jazzmin")
+MIDDLEWARE = themes.middleware()
+# Nothing from elsewhere.
+JAZZMIN_SETTINGS = {"use_google_fonts_cdn": False}
