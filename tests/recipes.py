@@ -17,6 +17,7 @@ from django.db import connection
 from django.db.backends.postgresql.psycopg_any import sql
 from django.db.utils import load_backend
 
+from tests.damage import install_sql
 from tests.site import Site
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -84,6 +85,30 @@ class Shop:
             yield
         finally:
             self.execute(str(before))
+
+    @contextlib.contextmanager
+    def tenant(self, schema: str) -> Iterator[None]:
+        """Let there be a schema with a table of the project, whose trigger's function does nothing."""
+        name = sql.Identifier(schema)
+        self.execute(
+            sql.SQL(
+                "CREATE SCHEMA {0}; SET search_path = {0}; "
+                "CREATE TABLE past_invoice (LIKE public.past_invoice INCLUDING ALL)"
+            ).format(name)
+        )
+        drop = sql.SQL("RESET search_path; DROP SCHEMA {} CASCADE").format(name)
+        try:
+            self.execute(install_sql("past.Invoice:protect_deletes"))
+            self.execute("RESET search_path")
+            self.execute(
+                sql.SQL(
+                    "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql "
+                    "AS $$ BEGIN RETURN OLD; END $$"
+                ).format(sql.Identifier(schema, GUTTED))
+            )
+            yield
+        finally:
+            self.execute(drop)
 
     @contextlib.contextmanager
     def without_archive(self) -> Iterator[None]:

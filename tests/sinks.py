@@ -21,12 +21,13 @@ Thing = TypeVar("Thing")
 
 @dataclass(frozen=True)
 class Received:
-    """One request. Names of headers are in lower case."""
+    """One request. Names of headers are in lower case; ``names`` has one that came twice twice."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+    names: tuple[str, ...] = ()
 
     @property
     def document(self) -> dict[str, Any]:
@@ -96,7 +97,9 @@ class _WebHandler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.sink.take(Received(self.command, self.path, headers, self.rfile.read(length)))
+        names = tuple(name.lower() for name in self.headers)
+        body = self.rfile.read(length)
+        self.sink.take(Received(self.command, self.path, headers, body, names))
         with contextlib.suppress(OSError):  # whoever asked may have left
             if self.sink.silent:
                 self.sink.over.wait(30)

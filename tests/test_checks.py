@@ -125,6 +125,8 @@ def test_the_wrong_order_stops_manage_py(site: Site) -> None:
         ({"APP_ROLES": ["app"]}, []),
         ({"APP_ROLES": "app"}, [("Error", "S005")]),
         ({"APP_ROLES": [""]}, [("Error", "S005")]),
+        ({"RUNBOOK": ""}, []),
+        ({"RUNBOOK": None}, [("Error", "S005")]),
     ],
 )
 def test_each_wrong_setting_has_its_message(
@@ -291,7 +293,16 @@ def test_a_finding_names_its_trigger_and_the_command() -> None:
     damage.gut()
     (message,) = [one for one in check_drift(databases=["default"]) if one.level >= 40]
     assert message.obj == "past.Invoice:protect_deletes (default public.past_invoice)"
-    assert message.hint == "manage.py pgtrigger install past.Invoice:protect_deletes"
+    assert message.hint == (
+        f"manage.py pgtrigger install past.Invoice:protect_deletes (see {conf.runbook('C001')})"
+    )
+
+
+@on_databases
+def test_before_migrating_too_the_page_is_named() -> None:
+    damage.outdate()
+    (message,) = check_before_migrating(databases=["default"])
+    assert f"(see {conf.runbook('W001')})" in str(message.hint)
 
 
 @on_databases

@@ -17,9 +17,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from tests.test_readme import SHIPPED
 from trigger_ops import api, checks, conf
 from trigger_ops.drift.ids import KINDS
 from trigger_ops.management.commands.pgtrigger import Command
+from trigger_ops.models import Allowance
 from trigger_ops.states import Enabled, ExitCode, Hazard, Level, Result, Status, Verb, Verdict
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -142,6 +144,32 @@ def test_what_no_sql_shows_has_a_test_of_its_own(code: str) -> None:
     body = re.search(rf"^def {SHOWN_ELSEWHERE[code]}\(.*?(?=^def |\Z)", tests, re.M | re.S)
     assert body
     assert f'"{code}"' in body[0].replace("trigger_ops.", "")
+
+
+@pytest.mark.django_db
+def test_what_the_index_says_of_living_with_a_finding_is_so() -> None:
+    """The verb it names does what it says: the check passes, until the allowance is ended."""
+    text = section(read("findings.md"), "Living with a finding")
+    follow(section(read("findings/C001.md"), "How it comes about"))
+    codes = []
+    for command in commands(text):
+        words = shlex.split(command)[1:]
+        if words[-2:-1] == ["expire"]:
+            codes.append(code_of("pgtrigger", "check", "past", "-d", "default"))
+            words[-1] = str(Allowance.objects.get().pk)
+        codes.append(code_of(*words, *(["-d", "default"] if words[1] == "check" else [])))
+    codes.append(code_of("pgtrigger", "check", "past", "-d", "default"))
+    # The check finds it, it is allowed and listed, the check passes, it is ended, the check fails.
+    assert codes == [1, 0, 0, 0, 0, 1]
+
+
+def code_of(*command: str) -> int:
+    """Run a command; return its exit code."""
+    try:
+        call_command(*command, stdout=io.StringIO(), stderr=io.StringIO())
+    except CommandError as error:
+        return error.returncode
+    return 0
 
 
 # Settings, exit codes, words ----------------------------------------------------------------------
@@ -340,6 +368,11 @@ def test_the_json_shown_is_the_json_printed(verb: str) -> None:
     assert shape(real) == shape(shown)
     for key in ("schema", "complete", "exit_code", "verb", "request"):
         assert real.get(key) == shown.get(key)
+    for one in real.get("findings", []):
+        # The page names the file where a wheel puts it.
+        code = one["id"].removeprefix("trigger_ops.")
+        assert one["runbook"] == str(DOCS / "findings" / f"{code}.md")
+        one["runbook"] = f"{SHIPPED}{code}.md"
     for key in ("triggers", "findings"):
         assert real.get(key, [])[:1] == shown.get(key, [])
 

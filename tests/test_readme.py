@@ -26,6 +26,9 @@ PAGES = {
 }
 README = PAGES["readme"].read_text(encoding="utf-8")
 
+#: Where the pages are that a wheel brings along, on the machine that the documentation is of.
+SHIPPED = "/srv/shop/.venv/lib/python3.13/site-packages/trigger_ops/docs/findings/"
+
 #: What is another one every time, and what a page says in its place.
 VARYING = (
     (r"os:[\w.-]+@[\w.-]+", "os:ann@web1"),
@@ -41,6 +44,7 @@ VARYING = (
     (r"pid \d+ \(\w+, nightly-report", "pid 4711 (report, nightly-report"),
     (r"for \d+ s, Row", "for 8 s, Row"),
     (r"database default: \w+", "database default: shop"),
+    (r"see: \S+/docs/findings/", f"see: {SHIPPED}"),
 )
 
 Event: TypeAlias = Callable[[Any], contextlib.AbstractContextManager[None]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import json
 import re
 import shutil
 import subprocess
@@ -59,6 +60,65 @@ def test_findings_are_told_by_others(shop: Shop) -> None:
             "SELECT code FROM trigger_ops_driftfinding WHERE level = 'CRITICAL' "
             "AND resolved IS NULL"
         ) == [("trigger_ops.C001",)]
+
+
+def test_checks_some_seconds_apart_are_a_run_each_and_tell_each_change_once(shop: Shop) -> None:
+    """As those of two machines that have the same timer: it spreads them on purpose."""
+    assert codes(shop) == 0
+    ((since,),) = shop.execute("SELECT clock_timestamp()")
+    before = shop.runs()
+    with shop.gutted():
+        assert [codes(shop) for _ in range(2)] == [1, 1]
+    assert codes(shop) == 0
+    assert shop.runs() == before + 3
+    events = shop.execute(
+        "SELECT kind FROM trigger_ops_findingevent WHERE at > %s ORDER BY at", since
+    )
+    assert events == [("opened",), ("resolved",)]
+
+
+def open_schemas(shop: Shop) -> list[str]:
+    """Return the schemas in which bodies are open to be other than the code says."""
+    rows = shop.execute(
+        "SELECT schemas::text FROM trigger_ops_driftfinding "
+        "WHERE code = 'trigger_ops.C001' AND resolved IS NULL"
+    )
+    return [schema for (text,) in rows for schema in json.loads(text)]
+
+
+def test_a_tenants_trigger_is_looked_at_where_the_arguments_say_so(shop: Shop) -> None:
+    with shop.tenant("tenant_7"):
+        assert check(shop).code == 0
+        assert open_schemas(shop) == []
+        assert check(shop, ARGUMENTS="--schema-glob ten*_7").code == 0
+        assert open_schemas(shop) == ["tenant_7"]
+    # The recipe looks everywhere, and so sees that it is gone.
+    assert run_job(shop, 0).code == 0
+    assert open_schemas(shop) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", []),
+        ("   ", []),
+        ("--schema-glob tenant_*", ["--schema-glob", "tenant_*"]),
+        (" --all-schemas\t--fail-level  error\n", ["--all-schemas", "--fail-level", "error"]),
+        ("* docs/*", ["*", "docs/*"]),
+        ("'a b' $(id) `id` ;id >x", ["'a", "b'", "$(id)", "`id`", ";id", ">x"]),
+        ("$HOME ~ \\", ["$HOME", "~", "\\"]),
+    ],
+)
+def test_arguments_are_words_and_nothing_is_made_of_them(
+    arguments: str, words: list[str], shop: Shop, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    python.chmod(0o755)
+    done = shop.run(SCRIPT, PYTHON=str(python), ARGUMENTS=arguments)
+    assert done.code == 0
+    given = ["manage.py", "pgtrigger", "check", "--record", "--notify", *words]
+    assert done.out.splitlines() == given
 
 
 @pytest.mark.parametrize(("damaged", "code"), [(False, 3), (True, 1)])
@@ -187,9 +247,10 @@ def crontab() -> tuple[dict[str, str], list[tuple[list[str], str]]]:
 def run_job(shop: Shop, number: int, **environment: str) -> Done:
     """Run a job as cron does."""
     settings, jobs = crontab()
-    assert set(settings) == {"SHELL", "MAILTO", "PROJECT", "PYTHON"}
+    assert set(settings) == {"SHELL", "MAILTO", "PROJECT", "PYTHON", "ARGUMENTS"}
     command = jobs[number][1].replace(WHERE, str(SCRIPT))
-    return shop.run(settings["SHELL"], "-c", command, **environment)
+    given = {"ARGUMENTS": settings["ARGUMENTS"], **environment}
+    return shop.run(settings["SHELL"], "-c", command, **given)
 
 
 def test_the_jobs_are_the_check_and_letting_go() -> None:
@@ -248,8 +309,8 @@ def test_the_service_fails_exactly_when_the_script_does(shop: Shop) -> None:
     names = {
         one.partition("=")[0]: one.partition("=")[2] for one in service["Environment"].split()
     }
-    assert set(names) == {"PROJECT", "PYTHON", "MAX_AGE"}
-    given = {"MAX_AGE": names["MAX_AGE"]}
+    assert set(names) == {"PROJECT", "PYTHON", "MAX_AGE", "ARGUMENTS"}
+    given = {name: names[name] for name in ("MAX_AGE", "ARGUMENTS")}
     with shop.gutted():
         assert shop.run(SCRIPT, **given).code == 0
     assert shop.run(SCRIPT, **given, **shop.nobody).code == 5
@@ -330,7 +391,7 @@ def test_a_job_fails_exactly_when_the_script_does(manifests: dict[str, Any], sho
     pod = manifests["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     given = {one["name"]: one["value"] for one in container["env"]}
-    assert set(given) == {"PROJECT", "PYTHON", "MAX_AGE"}
+    assert set(given) == {"PROJECT", "PYTHON", "MAX_AGE", "ARGUMENTS"}
     given["PROJECT"] = str(ROOT)
     mounted = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
     shell, path = container["command"]
@@ -358,6 +419,13 @@ def ages() -> Iterator[str]:
     yield from re.findall(r"MAX_AGE:-(\w+)", SCRIPT.read_text())
     yield from re.findall(r"MAX_AGE=(\w+)", (FOLDER / "trigger-ops-check.service").read_text())
     yield from re.findall(r"name: MAX_AGE\n\s+value: (\w+)", (FOLDER / "cronjob.yaml").read_text())
+
+
+def test_all_recipes_look_at_every_schema(manifests: dict[str, Any]) -> None:
+    pod = manifests["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    values = {one["name"]: one["value"] for one in pod["containers"][0]["env"]}
+    service = re.findall(r"ARGUMENTS=(\S+)", unit("service")["Service"]["Environment"])
+    assert [crontab()[0]["ARGUMENTS"], *service, values["ARGUMENTS"]] == ["--all-schemas"] * 3
 
 
 def test_three_intervals_are_the_same_everywhere() -> None:

@@ -24,6 +24,7 @@ from trigger_ops.web.findings import DriftFindingAdmin
 from trigger_ops.web.history import ChangeAdmin, LedgerEntryAdmin
 from trigger_ops.web.logins import follow_logins
 from trigger_ops.web.pages import placed
+from trigger_ops.web.runbook import Runbook
 from trigger_ops.web.runs import DriftRunAdmin
 from trigger_ops.web.session_acts import EndSession, ExtendSession, ReviewSession, RevokeSession
 from trigger_ops.web.session_asking import SessionAsk
@@ -55,6 +56,7 @@ class TriggerAdmin(TriggerAdminBase):
             path("act/", placed(site, ConfirmAction), name="trigger_ops_action_confirm"),
             path("act/now/", placed(site, CarryOut), name="trigger_ops_action_run"),
             path("runs/<uuid:run>/", placed(site, ActionResult), name="trigger_ops_action_result"),
+            path("findings/<slug:code>/", placed(site, Runbook), name="trigger_ops_runbook"),
         ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -64,8 +65,9 @@ DEFAULTS: dict[str, Any] = {
     "HEARTBEAT_URL": "",
     # Hosts that heartbeats and webhooks may reach although their addresses are private.
     "PRIVATE_HOSTS": [],
-    # Where the page of a finding is; {code} stands for its number, such as C001.
-    "RUNBOOK": "docs/findings/{code}.md",
+    # Where the page of a finding is; {code} stands for its number, such as C001. Empty: the file
+    # that comes with trigger_ops.
+    "RUNBOOK": "",
     # What a Prometheus server must send as "Authorization: Bearer …"; empty: staff only.
     "METRICS_TOKEN": "",
 }
@@ -89,11 +91,13 @@ LEAST = {"APPROVALS": 1, "SESSION_TRIGGERS": 1, "SESSION_ROWS": 1, "SESSION_REAS
 LONGEST = 2**31 - 1
 """The longest timeout that PostgreSQL takes, in milliseconds."""
 
-SECRET = frozenset({"NOTIFY", "HEARTBEAT_URL", "METRICS_TOKEN"})
-"""The keys whose values appear in no message."""
+SECRET = frozenset({"NOTIFY", "HEARTBEAT_URL", "PRIVATE_HOSTS", "METRICS_TOKEN"})
+"""The keys whose values appear in no message: addresses and tokens, or what stands in their place."""
 
 MODES = ("enabled", "disabled", "replica", "always")
 """What ``ENABLED`` may declare, in any case."""
+
+_WORD = re.compile(r"[A-Za-z]{0,12}")
 
 
 def declared() -> object:
@@ -108,15 +112,23 @@ def get(key: str) -> Any:
         BadSettings: when the value is not of the default's type. System checks say so earlier,
             but commands and callers may skip those.
     """
-    whole = declared()
-    if not isinstance(whole, dict):
-        raise BadSettings(f"TRIGGER_OPS must be a dict, not {whole!r}: mend it in the settings.")
-    value, default = whole.get(key, DEFAULTS[key]), DEFAULTS[key]
-    if type(value) is not type(default):
-        wanted = type(default).__name__
-        given = type(value).__name__ if key in SECRET else repr(value)
-        raise BadSettings(f'TRIGGER_OPS["{key}"] must be of type {wanted}, not {given}.')
+    value, problem = _read(key)  # in a function of its own: reports of errors show variables
+    if problem:
+        raise BadSettings(problem)
     return value
+
+
+def _read(key: str) -> tuple[Any, str]:
+    """Return one setting, and what is wrong with it in words that repeat no secret."""
+    whole, default = declared(), DEFAULTS[key]
+    if not isinstance(whole, dict):
+        given = type(whole).__name__
+        return None, f"TRIGGER_OPS must be a dict, not of type {given}: mend it in the settings."
+    value = whole.get(key, default)
+    if type(value) is type(default):
+        return value, ""
+    given = type(value).__name__ if key in SECRET else repr(value)
+    return None, f'TRIGGER_OPS["{key}"] must be of type {type(default).__name__}, not {given}.'
 
 
 def fast_registry() -> bool:
@@ -289,15 +301,34 @@ def private_hosts() -> tuple[str, ...]:
     """
     hosts = get("PRIVATE_HOSTS")
     if not all(isinstance(host, str) and host for host in hosts):
-        raise BadSettings(
-            f'TRIGGER_OPS["PRIVATE_HOSTS"] must be a list of host names, not {hosts!r}.'
-        )
+        raise BadSettings('TRIGGER_OPS["PRIVATE_HOSTS"] must be a list of host names.')
     return tuple(host.lower() for host in hosts)
 
 
 def runbook(finding: str) -> str:
-    """Return the address of the page about a finding: ``trigger_ops.C001`` or ``C001``."""
-    return str(get("RUNBOOK")).replace("{code}", finding.removeprefix("trigger_ops."))
+    """Return where the page about a finding is: ``trigger_ops.C001`` or ``C001``.
+
+    Without ``TRIGGER_OPS["RUNBOOK"]`` that is the file that comes with trigger_ops, on this disk.
+    """
+    return own_runbook(finding) or str(shipped_runbook(finding))
+
+
+def own_runbook(finding: str) -> str:
+    """Return where the project has its page about a finding, or an empty text if it has none."""
+    return str(get("RUNBOOK")).replace("{code}", _number(finding))
+
+
+def shipped_runbook(finding: str) -> Path:
+    """Return the file about a finding that comes with trigger_ops."""
+    package = Path(__file__).resolve().parent
+    # A wheel has the documentation inside of the package, a checkout beside it.
+    folders = (package / "docs", package.parent / "docs")
+    found = next((one for one in folders if one.is_dir()), folders[0])
+    return found / "findings" / f"{_number(finding)}.md"
+
+
+def _number(finding: str) -> str:
+    return finding.removeprefix("trigger_ops.")
 
 
 def metrics_token() -> str:
@@ -391,11 +422,19 @@ def _destination(index: int, given: object) -> Destination:
             kinds=frozenset(EventKind(str(kind).lower()) for kind in kinds),
             options=options,
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError):
         raise BadSettings(
-            f"{where} has level {level!r} and kinds {kinds!r}: levels are "
+            f"{where} has {_words('level', level)} and {_words('kinds', kinds)}: levels are "
             f"{', '.join(one.name for one in Level)}, kinds are {', '.join(EventKind)}."
-        ) from error
+        ) from None
+
+
+def _words(key: str, value: object) -> str:
+    """Return what was given where words belong: what does not look like one may be a secret."""
+    told = [value] if isinstance(value, str) else value
+    if isinstance(told, list | tuple | set) and all(_WORD.fullmatch(str(one)) for one in told):
+        return f"{key} {value!r}"
+    return f"{key} of another kind"
 
 
 def _policy(key: str, mode: object) -> Policy:

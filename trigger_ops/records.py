@@ -328,14 +328,15 @@ class AllowanceRecord:
 class Destination:
     """Whom to tell of findings: of ``level`` or worse; ``kinds`` of events, empty for all.
 
-    ``backend`` is email, webhook or the dotted name of a class; ``options`` are its own.
+    ``backend`` is email, webhook or the dotted name of a class; ``options`` are its own, and
+    secrets.
     """
 
     name: str
     backend: str
     level: Level
     kinds: frozenset[EventKind]
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = dataclasses.field(repr=False)
 
     def wants(self, level: Level, kind: EventKind) -> bool:
         """Tell whether it is to be told."""

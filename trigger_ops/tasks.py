@@ -43,6 +43,13 @@ TRIES = 2
 ATTEMPTS, SECONDS_BETWEEN = 6, 65
 """How often a run tries to tell people, and how long it waits after the first time."""
 
+LIMITS: dict[str, Any] = {"soft_time_limit": 240, "time_limit": 300}
+"""How many seconds a task has before it is told to end, and before its process is ended.
+
+Two backends that take the two minutes that one may take fit into it. A check has its own limits:
+those of ``TRIGGER_OPS["CHECK_LIMIT"]``.
+"""
+
 TICK_SECONDS = 5.0
 """Ticks of several beats that are no farther apart than this are one."""
 
@@ -64,7 +71,7 @@ _beat: list[bool] = []
 """Not empty in the process of a beat."""
 
 
-@shared_task(name="trigger_ops.check_databases", bind=True, **RETRYING)
+@shared_task(name="trigger_ops.check_databases", bind=True, **RETRYING, **LIMITS)
 def check_databases(
     self: Task[Any, Any],
     databases: Sequence[str] | str | None = None,
@@ -121,7 +128,7 @@ def check_database(
         _send(done, terms, sweeping=done.sweep and not self.request.is_eager, chained=False)
 
 
-@shared_task(name="trigger_ops.sweep", bind=True, **RETRYING)
+@shared_task(name="trigger_ops.sweep", bind=True, **RETRYING, **LIMITS)
 def sweep(
     self: Task[Any, Any],
     run_id: str,
@@ -140,7 +147,7 @@ def sweep(
     _send(found, terms, sweeping=found.sweep and (chained or bool(found.send)))
 
 
-@shared_task(name="trigger_ops.deliver", bind=True, **RETRYING)
+@shared_task(name="trigger_ops.deliver", bind=True, **RETRYING, **LIMITS)
 def deliver(
     self: Task[Any, Any], *, heartbeat: bool = False, notices: bool = True, attempt: int = 1
 ) -> None:
@@ -151,10 +158,20 @@ def deliver(
     """
     if heartbeat:
         ping_heartbeat()
-    failed = notices and any(one.error and not one.bad_settings for one in deliver_notices())
+    failed = notices and _is_somebody_untold()
     if failed and attempt < ATTEMPTS and not self.request.is_eager:
         again = {"notices": True, "attempt": attempt + 1}
         deliver.apply_async(kwargs=again, countdown=SECONDS_BETWEEN * 2 ** (attempt - 1))
+
+
+def _is_somebody_untold() -> bool:
+    """Tell people what is due; say whether something of it is to be tried again."""
+    try:
+        return any(one.error and not one.bad_settings for one in deliver_notices())
+    except (
+        SoftTimeLimitExceeded
+    ):  # between two messages: in the middle of one, that one has failed
+        return True
 
 
 @beat_init.connect

@@ -9,13 +9,18 @@
 #   2 4  a setting is wrong; a right or a table is missing
 #   70   Python could not even start, or something went wrong inside it
 # The report goes to stdout in any case.
-set -u
+#
+# ARGUMENTS are more words for the check, such as --all-schemas or --schema-glob tenant_*. They are
+# split at blanks and nothing else is made of them: no quotes, no patterns, no commands.
+set -uf
 PROJECT=${PROJECT:-/srv/shop}
 PYTHON=${PYTHON:-$PROJECT/.venv/bin/python}
 MAX_AGE=${MAX_AGE:-15m}
+ARGUMENTS=${ARGUMENTS:-}
 cd "$PROJECT" || exit 70
 
-report=$("$PYTHON" manage.py pgtrigger check --record --notify 2>&1)
+# shellcheck disable=SC2086
+report=$("$PYTHON" manage.py pgtrigger check --record --notify $ARGUMENTS 2>&1)
 code=$?
 last=
 printf '%s\n' "$report"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -123,6 +124,30 @@ def test_a_check_with_a_selector_is_recorded_and_is_not_whole(gutted: BaseDataba
 def test_each_change_that_people_are_told_of_is_signalled_once(
     gutted: BaseDatabaseWrapper,
 ) -> None:
+    with listening() as heard:
+        record()
+        record()
+        damage.stock("install", INVOICE)
+        record()
+    assert heard == [(EventKind.OPENED, INVOICE), (EventKind.RESOLVED, INVOICE)]
+
+
+@pytest.mark.parametrize("rollback", [True, False])
+def test_what_may_still_be_rolled_back_is_not_signalled(
+    gutted: BaseDatabaseWrapper, rollback: bool
+) -> None:
+    with listening() as heard:
+        with transaction.atomic():
+            record()
+            assert c001() == [("open", ["opened"])]
+            assert heard == []
+            transaction.set_rollback(rollback)
+        assert heard == ([] if rollback else [(EventKind.OPENED, INVOICE)])
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[list[tuple[EventKind, str]]]:
+    """Give what the signal says of C001, to a receiver that fails each time."""
     heard: list[tuple[EventKind, str]] = []
 
     def listen(change: FindingChange, **_: Any) -> None:
@@ -132,13 +157,9 @@ def test_each_change_that_people_are_told_of_is_signalled_once(
 
     finding_changed.connect(listen)
     try:
-        record()
-        record()
-        damage.stock("install", INVOICE)
-        record()
+        yield heard
     finally:
         finding_changed.disconnect(listen)
-    assert heard == [(EventKind.OPENED, INVOICE), (EventKind.RESOLVED, INVOICE)]
 
 
 def test_a_check_that_fails_leaves_nobody_waiting(gutted: BaseDatabaseWrapper) -> None:

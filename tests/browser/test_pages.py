@@ -22,6 +22,7 @@ PAGES = {
     "no trigger found": "/admin/trigger_ops/trigger/?q=nothing-has-this-name",
     "trigger": f"/admin/trigger_ops/trigger/at/{INVOICE}/",
     "trigger unified": f"/admin/trigger_ops/trigger/at/{INVOICE}/?view=unified",
+    "page of a finding": "/admin/trigger_ops/trigger/findings/C001/",
     "sessions": "/admin/trigger_ops/session/",
     "session asked for": "/admin/trigger_ops/session/ask/",
     "session ended": "/admin/trigger_ops/session/1/",

@@ -8,7 +8,7 @@ import pytest
 
 from demo_site.past import damage
 from tests.management.conftest import Result
-from trigger_ops import api
+from trigger_ops import api, conf
 from trigger_ops.drift import Report
 
 Run = Callable[..., Result]
@@ -108,6 +108,8 @@ def test_every_format_names_the_finding(pgtrigger: Run, monkeypatch: pytest.Monk
     assert "past.Invoice:protect_deletes" in results["table"].out
     assert ET.fromstring(results["junit"].out.encode()).get("failures") == "1"
     assert results["github"].out.startswith("::error title=trigger_ops.C001 past.Invoice%3A")
+    for name in ("text", "table", "json", "junit", "github"):
+        assert conf.runbook("C001") in results[name].out, name
     sample = 'trigger_ops_findings{database="default",id="trigger_ops.C001",level="CRITICAL"} 1\n'
     assert sample in results["prometheus"].out
 

@@ -11,7 +11,7 @@ from django.db.models import F
 
 from tests import damage
 from tests.management.conftest import Result
-from trigger_ops import api
+from trigger_ops import api, conf
 from trigger_ops.api import scheduling
 from trigger_ops.inspection import Scope
 from trigger_ops.models import Allowance, DriftFinding, DriftRun, DriftTarget, FindingEvent
@@ -65,7 +65,7 @@ def test_a_recorded_check_keeps_what_it_prints(gutted: Result, pgtrigger: Run) -
     kept = DriftFinding.objects.get(code="trigger_ops.C001")
     assert finding["first_seen"] == kept.first_seen.isoformat()
     assert (finding["digest"], finding["allowance"]) == (kept.digest, None)
-    assert finding["runbook"] == "docs/findings/C001.md"
+    assert finding["runbook"] == conf.runbook("C001")
     assert document["unrecorded"] is None
     assert kinds() == ["opened"]
 
@@ -244,7 +244,7 @@ def test_people_are_told_once_and_once_more_when_it_is_mended(
     gut()
     assert [pgtrigger(*check).code, pgtrigger(*check).code] == [1, 1]
     (mail,) = mailoutbox
-    for words in (f"CRITICAL trigger_ops.C001 {INVOICE}", "docs/findings/C001.md"):
+    for words in (f"CRITICAL trigger_ops.C001 {INVOICE}", conf.runbook("C001")):
         assert words in f"{mail.subject}\n{mail.body}"
     assert f"manage.py pgtrigger install {INVOICE}" in mail.body
     pgtrigger("install", INVOICE)

@@ -128,7 +128,7 @@ def test_what_cannot_be_recorded_is_printed_and_incomplete(pgtrigger: Run) -> No
 @pytest.mark.parametrize(
     ("declared", "sentence"),
     [
-        (3, "TRIGGER_OPS must be a dict, not 3"),
+        (3, "TRIGGER_OPS must be a dict, not of type int"),
         ({"ENABLED": {5: "always"}}, 'TRIGGER_OPS["ENABLED"] has the selector 5, not a text'),
         ({"ENABLED": {"past": "maybe"}}, "must be one of enabled, disabled, replica, always"),
         ({"LOCK_TIMEOUT": -1}, "must be from 0 to 2147483647, not -1"),

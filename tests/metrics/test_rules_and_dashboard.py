@@ -13,6 +13,7 @@ import yaml
 from django.core.management import CommandError
 
 from tests.metrics.promql import BY_NAME, Query, Wrong
+from tests.test_docs import anchors
 from trigger_ops.management.commands.pgtrigger import Command
 from trigger_ops.metrics import METRICS
 
@@ -83,7 +84,7 @@ def test_a_rule_can_be_evaluated_and_says_what_to_do(rule: dict[str, Any]) -> No
     assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
     assert re.fullmatch(r"\d+[smhd]", rule.get("for", "0m"))
     assert rule["labels"]["severity"] in ("critical", "error", "warning")
-    assert set(rule["annotations"]) == {"summary", "description"}
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
     query = Query(rule["expr"])
     texts = " ".join(rule["annotations"].values())
     for label in re.findall(r"\$labels\.(\w+)", texts):
@@ -103,6 +104,13 @@ def test_the_commands_of_a_rule_can_be_typed(rule: dict[str, Any]) -> None:
             Command().create_parser("manage.py", "pgtrigger").parse_args(command.split())
         except CommandError as error:
             pytest.fail(f"{command}: {error}")
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_the_runbook_of_a_rule_is_a_section_of_the_documentation(rule: dict[str, Any]) -> None:
+    link = rule["annotations"]["runbook_url"].removeprefix("https://docs.example.com/trigger_ops/")
+    page, _, anchor = link.partition("#")
+    assert anchor in anchors(FOLDER.parent / page)
 
 
 def test_everything_that_should_page_has_its_rule() -> None:

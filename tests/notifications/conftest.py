@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.api.conftest import make_database, migrated_database, own_database, second_connection
+from tests.management.conftest import site
 from tests.sinks import MailSink, WebSink, mail_sink, web_sink
 
-__all__ = ["make_database", "migrated_database", "own_database", "second_connection"]
+__all__ = ["make_database", "migrated_database", "own_database", "second_connection", "site"]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,37 @@ def test_the_name_is_looked_up_once_and_what_was_judged_is_connected_to(
     post(f"http://rebinding.example:{web.port}/", hosts=("rebinding.example",))
     assert asked == ["rebinding.example"]
     assert web.received[0].headers["host"] == f"rebinding.example:{web.port}"
+
+
+def test_a_resolver_that_says_nothing_is_left(
+    web: WebSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    def slow(*_: Any, **__: Any) -> list[Any]:
+        over.wait(30)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    began = time.monotonic()
+    said = refused(f"http://slow.example:{web.port}{SECRET}", timeout=0.3, hosts=())
+    took = time.monotonic() - began
+    over.set()
+    assert said == "slow.example gave no answer in time (0.3 s)."
+    assert took < 10
+
+
+@pytest.mark.parametrize("login", ["", "ann:geheim@"])
+def test_a_header_of_the_callers_own_is_sent_once_however_it_is_spelled(
+    web: WebSink, login: str
+) -> None:
+    own = {"user-agent": "shop", "CONNECTION": "close", "authorization": "Bearer abc", "X-A": "1"}
+    target = target_of(web.url(login=login))
+    call(target, method="POST", headers=own, body=b"{}", timeout=5, private_hosts=HERE)
+    (got,) = web.received
+    assert sorted(got.names) == sorted({*got.names})
+    assert (got.headers["user-agent"], got.headers["x-a"]) == ("shop", "1")
+    assert got.headers["authorization"] == ("Basic YW5uOmdlaGVpbQ==" if login else "Bearer abc")
 
 
 def test_the_next_address_is_tried_where_one_does_not_answer(

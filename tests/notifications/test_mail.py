@@ -11,6 +11,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from tests.notifications.making import ID, change, message
 from tests.notifications.test_wording import EVIL
 from tests.sinks import MailSink
+from trigger_ops import conf
 from trigger_ops.exceptions import BadSettings
 from trigger_ops.notifications import NotDelivered
 from trigger_ops.notifications.mail import Mail
@@ -54,7 +55,7 @@ def test_one_mail_goes_to_all(smtp: MailSink) -> None:
     assert got.message["To"] == ", ".join(TO)
     assert got.message["Auto-Submitted"] == "auto-generated"
     assert "fix: manage.py pgtrigger install shop.Order:no_del" in got.text
-    assert "see: docs/findings/C001.md" in got.text
+    assert f"see: {conf.runbook('C001')}" in got.text
     assert "RESOLVED CRITICAL" in got.text
 
 

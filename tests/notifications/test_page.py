@@ -60,7 +60,7 @@ def test_the_function_that_verifies_signatures_does() -> None:
 
 
 def test_the_settings_shown_are_right(settings: Any) -> None:
-    (source,) = [one for one in snippets("python") if "TRIGGER_OPS" in one]
+    (source,) = [one for one in snippets("python") if "TRIGGER_OPS = {" in one]
     environ = {"PAGER_URL": "https://hooks.example/1", "PAGER_SECRET": "s"}
     names: dict[str, Any] = {"os": type("os", (), {"environ": environ})}
     exec(source, names)

@@ -14,6 +14,7 @@ from django.test import override_settings
 from tests.notifications.making import ID, change, message
 from tests.notifications.test_wording import EVIL
 from tests.sinks import Received, WebSink
+from trigger_ops import conf
 from trigger_ops.exceptions import BadSettings
 from trigger_ops.notifications import NotDelivered
 from trigger_ops.notifications.webhook import Webhook
@@ -26,6 +27,7 @@ FINDING_KEYS = {
     *("runbook", "digest", "last_seen", "resolved"),
 }
 SECRET = "geheim-4711"
+WORD_JOINER = "\u2060"
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +51,7 @@ def test_the_document_has_its_keys(web: WebSink) -> None:
     assert set(opened["finding"]) == FINDING_KEYS
     assert (opened["kind"], opened["at"]) == ("opened", "2026-11-22T12:00:00+00:00")
     assert (opened["run_id"], opened["finding"]["resolved"]) == (str(ID), None)
-    assert opened["finding"]["runbook"] == "docs/findings/C001.md"
+    assert opened["finding"]["runbook"] == conf.runbook("C001")
     assert (resolved["kind"], resolved["finding"]["resolved"]) == (
         "resolved",
         "2026-11-22T12:00:00+00:00",
@@ -77,7 +79,19 @@ def test_names_break_no_json_and_call_nobody(web: WebSink) -> None:
     assert event["finding"]["uri"] == event["finding"]["database"] == EVIL
     assert "<" not in got.document["text"]
     assert "&lt;!channel&gt;" in got.document["text"]
-    assert all(line.isprintable() for line in got.document["text"].split("\n"))
+    shown = got.document["text"].replace(WORD_JOINER, "")
+    assert all(line.isprintable() for line in shown.split("\n"))
+
+
+@pytest.mark.parametrize("word", ["@channel", "@all", "@here", "@ann", "x@here"])
+def test_no_name_calls_anybody_in_a_chat_that_takes_a_plain_at(web: WebSink, word: str) -> None:
+    got = sent(web, message(change(uri=f"shop.{word}:t", message=f"{word} look", database=word)))
+    text = got.document["text"]
+    assert word not in text
+    assert word in text.replace(WORD_JOINER, "")
+    assert text.count("@") == text.count(f"@{WORD_JOINER}") > 2
+    (event,) = got.document["events"]
+    assert event["finding"]["message"] == f"{word} look"
 
 
 def test_thousands_of_tenants_are_counted_not_named(web: WebSink) -> None:
@@ -102,8 +116,12 @@ def test_without_a_secret_nothing_is_signed(web: WebSink) -> None:
 
 
 def test_headers_of_the_projects_own_are_sent(web: WebSink) -> None:
-    got = sent(web, message(), headers={"Authorization": "Bearer abc", "X-Team": "db"})
-    assert (got.headers["authorization"], got.headers["x-team"]) == ("Bearer abc", "db")
+    own = {"Authorization": "Bearer abc", "X-Team": "db", "user-agent": "shop"}
+    got = sent(web, message(), headers=own)
+    assert {name.lower(): got.headers[name.lower()] for name in own} == {
+        name.lower(): value for name, value in own.items()
+    }
+    assert got.names.count("user-agent") == 1
 
 
 def test_the_timeout_is_the_one_that_was_asked_for(web: WebSink) -> None:

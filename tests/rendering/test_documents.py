@@ -16,6 +16,7 @@ from tests.rendering.examples import (
     a_report,
     a_trigger,
 )
+from trigger_ops import conf
 from trigger_ops.rendering import documents
 from trigger_ops.states import Facet, Level, Status, Verdict
 
@@ -117,7 +118,7 @@ def test_the_check_document() -> None:
                 "fix": "manage.py pgtrigger install shop.Order:no_del",
                 "first_seen": None,
                 "digest": "",
-                "runbook": "docs/findings/C001.md",
+                "runbook": conf.runbook("C001"),
                 "allowance": None,
             }
         ],

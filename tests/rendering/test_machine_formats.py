@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.rendering.examples import a_database, a_finding, a_report, a_trigger
+from trigger_ops import conf
 from trigger_ops.drift import Report
 from trigger_ops.rendering.github import as_github
 from trigger_ops.rendering.junit import as_junit
@@ -56,6 +57,13 @@ def test_junit_has_a_case_a_finding_and_one_a_clean_database() -> None:
     assert suite.get("time") == "1.500"
 
 
+def test_each_case_of_a_finding_has_its_fix_and_its_page() -> None:
+    report = a_report(a_finding(level=Level.INFO), a_finding(), a_finding(fix=""))
+    for case in ET.fromstring(as_junit(report).encode()).iter("testcase"):
+        (text,) = [child.text or "" for child in case]
+        assert text.endswith(f"\nsee: {conf.runbook('C001')}")
+
+
 def test_junit_has_an_error_for_every_way_of_being_incomplete() -> None:
     unverified = a_finding(id="trigger_ops.W004", level=Level.WARNING, status=Status.UNKNOWN)
     assert outcomes(a_report(databases=(a_database(UNKNOWN),))) == [
@@ -85,7 +93,7 @@ def test_junit_is_xml_whatever_the_names_are(hostile: str) -> None:
 def test_github_gets_one_annotation_a_finding(level: Level, command: str) -> None:
     assert as_github(a_report(a_finding(level=level, fix=""))).splitlines()[0] == (
         f"::{command} title=trigger_ops.C001 shop.Order%3Ano_del (default public.shop_order)"
-        "::The body was changed."
+        f"::The body was changed.%0Asee: {conf.runbook('C001')}"
     )
 
 
@@ -95,6 +103,7 @@ def test_github_escapes_as_the_runner_unescapes() -> None:
     )
     assert as_github(a_report(finding)).splitlines()[0] == (
         "::error title=trigger_ops.C001 a%25%2C%3Ab (default)::100%25%0D%0A::set-output x"
+        f"%0Asee: {conf.runbook('C001')}"
     )
 
 

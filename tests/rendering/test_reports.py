@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.rendering.examples import a_database, a_finding, a_report, a_trigger
+from trigger_ops import conf
 from trigger_ops.rendering import reports
 from trigger_ops.states import Level, Status, Verdict
 
@@ -102,12 +103,12 @@ def test_findings_come_worst_first_each_with_its_fix() -> None:
             "The body was changed."
         ),
         "  fix: manage.py pgtrigger install shop.Order:no_del",
-        "  see: docs/findings/C001.md",
+        f"  see: {conf.runbook('C001')}",
         "CRITICAL trigger_ops.C002 (default): Shared.",
         "  fix: x",
-        "  see: docs/findings/C002.md",
+        f"  see: {conf.runbook('C002')}",
         "WARNING trigger_ops.W001 shop.Order:no_del (default public.shop_order): Older.",
-        "  see: docs/findings/W001.md",
+        f"  see: {conf.runbook('W001')}",
     ]
 
 
@@ -120,12 +121,13 @@ def test_a_finding_in_many_schemas_counts_them() -> None:
 
 def test_much_advice_of_one_kind_is_told_in_brief() -> None:
     report = a_report(*map(advice, range(5)), advice(9, "I008"))
-    assert reports.as_text(report, colour=False).splitlines()[:2] == [
+    assert reports.as_text(report, colour=False).splitlines()[:3] == [
         (
             "INFO trigger_ops.I004 delete-protected table without a TRUNCATE guard: "
             "shop.Order:t0, shop.Order:t1, shop.Order:t2 and 2 more"
         ),
         "  each with its fix: manage.py pgtrigger check -v 2",
+        f"  see: {conf.runbook('I004')}",
     ]
     assert reports.as_text(report, colour=False).count("\n  fix: ") == 1
 
@@ -167,7 +169,15 @@ def test_a_table_has_a_row_a_finding_and_the_summary(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("COLUMNS", "200")
     lines = reports.as_table(a_report(a_finding()), colour=False).splitlines()
     assert any("CRITICAL" in line and "C001" in line for line in lines)
+    assert lines[-2] == f"see: {conf.runbook('C001')}"
     assert lines[-1] == reports.summary_line(a_report(a_finding()))
+
+
+def test_a_table_names_the_page_of_each_id_once() -> None:
+    found = [a_finding(uri=f"shop.Order:t{number}") for number in range(3)]
+    text = reports.as_table(a_report(*found, advice(1)), colour=False)
+    pages = [line for line in text.splitlines() if line.startswith("see: ")]
+    assert pages == [f"see: {conf.runbook(code)}" for code in ("C001", "I004")]
 
 
 @pytest.mark.parametrize("render", [reports.as_text, reports.as_table])

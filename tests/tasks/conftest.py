@@ -6,6 +6,7 @@ import contextlib
 import copy
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -52,6 +53,11 @@ class Process:
         """Return how many tasks of a name it did to the end."""
         lines = self.log.read_text().splitlines()
         return sum(f"Task trigger_ops.{task}[" in one and "] succeeded" in one for one in lines)
+
+    def tried_again(self, task: str) -> list[str]:
+        """Return why it tried a task again, each time."""
+        pattern = rf"Task trigger_ops\.{task}\[\S+\] retry: Retry in \S+: (.*)"
+        return re.findall(pattern, self.log.read_text())
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.notifications.test_page import defined
 from tests.sinks import MailSink, WebSink, mail_sink, web_sink
 from tests.tasks.conftest import Fleet, wait_for
 
@@ -18,6 +19,8 @@ DO $tamper$ BEGIN
                FROM pg_proc WHERE proname LIKE 'pgtrigger_delete_0_%');
 END $tamper$"""
 """Stock django-pgtrigger calls a trigger with this body INSTALLED."""
+
+SECRET = "geheim-4711"
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def fleet(make_fleet: Callable[..., Fleet], mail: MailSink, web: WebSink) -> Fle
     """A project of two databases that a worker and a beat look after every few seconds."""
     told = [
         {"name": "mail", "backend": "email", "to": ["ops@example.com"]},
-        {"name": "pager", "backend": "webhook", "url": web.url("/hook"), "secret": "s3cret"},
+        {"name": "pager", "backend": "webhook", "url": web.url("/hook"), "secret": SECRET},
     ]
     fleet = make_fleet(
         aliases=2,
@@ -59,7 +62,14 @@ def fleet(make_fleet: Callable[..., Fleet], mail: MailSink, web: WebSink) -> Fle
 
 
 def calls(web: WebSink) -> list[dict[str, Any]]:
-    return [one.document for one in web.received if one.path == "/hook"]
+    """Return what the pager was told, each time signed so that the page's receiver believes it."""
+    is_genuine = defined("is_genuine")
+    told = [one for one in web.received if one.path == "/hook"]
+    for one in told:
+        signature = one.headers["x-trigger-ops-signature"]
+        assert is_genuine(signature, one.body, SECRET)
+        assert not is_genuine(signature, one.body + b" ", SECRET)
+    return [one.document for one in told]
 
 
 def wait_for_more_runs(fleet: Fleet, number: int) -> None:
@@ -99,3 +109,4 @@ def test_a_tampered_trigger_is_told_once_repaired_and_told_to_be_well(
     assert (len(mail.received), len(calls(web))) == (2, 2)
     assert {complete for finished, complete in fleet.runs() if finished} == {True}
     assert any(one.path == "/heartbeat" for one in web.received)
+    assert SECRET not in "".join(one.log.read_text() for one in fleet.processes)

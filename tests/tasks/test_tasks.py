@@ -121,7 +121,7 @@ def test_what_cannot_be_checked_is_told_and_the_rest_is_checked(
     databases["shop03"].update(USER=stranger, PASSWORD="stranger")
     fleet.ask(f"REVOKE CONNECT ON DATABASE {databases['shop03']['NAME']} FROM PUBLIC")
     fleet.ask(DAMAGE, alias="shop04")
-    fleet.worker("worker", "-P", "threads", "-c", "5")
+    worker = fleet.worker("worker", "-P", "threads", "-c", "5")
     with fleet.locked("shop02"):
         fleet.send(all_schemas=True)
         fleet.wait_for_runs()
@@ -136,6 +136,10 @@ def test_what_cannot_be_checked_is_told_and_the_rest_is_checked(
         assert states[alias][0] == "unreachable"
         assert why in states[alias][1]
     assert fleet.events() == [("shop04", *DISABLED)] * 2
+    # What cannot be reached is tried three times, and what answers once, whatever it answers.
+    again = [one for one in worker.tried_again("check_database") if "cannot be reached" in one]
+    tries = {alias: 1 + sum(alias in one for one in again) for alias in fleet.aliases}
+    assert tries == {"default": 1, "shop01": 3, "shop02": 1, "shop03": 3, "shop04": 1}
 
 
 def test_a_glob_that_matches_nothing_is_never_green(make_fleet: MakeFleet) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import pgtrigger
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from tests import damage
-from tests.damage import pgid, run, within
+from tests.damage import pgid, run, stock_line, within
+from tests.test_docs import follow, read, section
 from tests.weaknesses.acts import make_operator
 from tests.weaknesses.expectations import INVOICE, MEASUREMENT, PAYROLL, trigger_of
 from tests.weaknesses.test_schemas import make_tenant
@@ -125,6 +129,56 @@ def disable_where_the_model_names_its_schema() -> None:
     run("ALTER TABLE ledger.entry DISABLE TRIGGER {trigger}", trigger=name)
 
 
+def as_its_page_says(code: str) -> Callable[[], None]:
+    """Return what does what the page about a finding says that causes it."""
+    return lambda: follow(section(read(f"findings/{code}.md"), "How it comes about"))
+
+
+def truncate_a_watched_table() -> None:
+    call_command("pgtrigger", "guard", "install", "--no-input", verbosity=0)
+    run("INSERT INTO past_receipt (number) VALUES ('R-1')")
+    run("TRUNCATE past_receipt")
+
+
+def break_a_declaration() -> None:
+    def broken(*_: Any) -> str:
+        raise RuntimeError("no function today")
+
+    ((_, trigger),) = pgtrigger.registered(INVOICE)
+    trigger.get_func = broken
+
+
+@pytest.fixture(autouse=True)
+def mended() -> Iterator[None]:
+    """Let no declaration stay broken."""
+    yield
+    mend_the_declaration()
+
+
+def mend_the_declaration(_finding: Finding | None = None) -> None:
+    ((_, trigger),) = pgtrigger.registered(INVOICE)
+    vars(trigger).pop("get_func", None)
+
+
+def give_a_reason(finding: Finding) -> None:
+    """Do what the fix says, with a reason in the place of its dots."""
+    damage.repair(dataclasses.replace(finding, fix=finding.fix.replace("…", '"INC-12: a test"')))
+
+
+def clear_the_attic(finding: Finding) -> None:
+    """Look where the fix says, and find that nobody needs it."""
+    assert finding.fix == "manage.py pgtrigger ls -s attic"
+    assert stock_line(INVOICE, "-s", "attic") == "UNINSTALLED N/A"
+    run("DROP SCHEMA attic CASCADE")
+
+
+#: What a fix leaves to whoever does it.
+REPAIRS: dict[str, Callable[[Finding], None]] = {
+    "C007": give_a_reason,
+    "E004": mend_the_declaration,
+    "W013": clear_the_attic,
+}
+
 # name: (damage, ID, level)
 CASES: dict[str, tuple[Callable[[], object], str, Level]] = {
     "T1, B1: body replaced": (lambda: damage.gut(pgid(INVOICE)), "C001", Level.CRITICAL),
@@ -226,6 +280,18 @@ CASES: dict[str, tuple[Callable[[], object], str, Level]] = {
         "W011",
         Level.WARNING,
     ),
+    "gate replaced": (as_its_page_says("C006"), "C006", Level.CRITICAL),
+    "B7: ignored from psql": (as_its_page_says("C007"), "C007", Level.CRITICAL),
+    "B9: emptied by TRUNCATE": (truncate_a_watched_table, "C007", Level.CRITICAL),
+    "a declaration that cannot be compiled": (break_a_declaration, "E004", Level.ERROR),
+    "an older form": (as_its_page_says("W001"), "W001", Level.WARNING),
+    "an orphan": (as_its_page_says("W002"), "W002", Level.WARNING),
+    "two generations": (as_its_page_says("W005"), "W005", Level.WARNING),
+    "a witness disabled": (as_its_page_says("W006"), "W006", Level.WARNING),
+    "where the model is not allowed": (as_its_page_says("W007"), "W007", Level.WARNING),
+    "a function in a tenant's schema": (as_its_page_says("W008"), "W008", Level.WARNING),
+    "a stranger's ignore function": (as_its_page_says("W012"), "W012", Level.WARNING),
+    "a hidden table": (as_its_page_says("W013"), "W013", Level.WARNING),
     "B12: comment lost": (
         invoice("COMMENT ON TRIGGER {trigger} ON past_invoice IS NULL"),
         "I003",
@@ -271,7 +337,7 @@ def test_a_damage_opens_is_told_once_and_resolves_by_its_fix(case: str, known: s
     assert row.last_seen > row.first_seen
 
     (finding,) = [one for one in report.findings if key_of(one) == row.key]
-    damage.repair(finding)
+    REPAIRS.get(code, damage.repair)(finding)
     record()
     row.refresh_from_db()
     assert row.resolved is not None

@@ -399,7 +399,6 @@ def test_links_are_for_those_who_may_follow_them() -> None:
         ("/help/{code}", True),
         ("docs/findings/{code}.md", False),
         ("javascript:alert(1)", False),
-        ("", False),
     ],
 )
 def test_a_path_in_a_checkout_is_no_link(settings: Any, runbook: str, linked: bool) -> None:
@@ -409,6 +408,26 @@ def test_a_path_in_a_checkout_is_no_link(settings: Any, runbook: str, linked: bo
     markup = see(log_in("view_driftfinding"), page)
     assert (f'href="{target}"' in markup) is linked
     assert target in markup
+
+
+def test_without_a_runbook_of_ones_own_the_page_that_is_shipped_is_linked() -> None:
+    client = log_in("view_driftfinding", "view_allowance")
+    linked = f'<a href="{address("runbook", code="C001")}">C001</a>'
+    found, row = finding(), allowance()
+    for page in (
+        address("driftfinding_change", object_id=found.pk),
+        address("allowance_change", object_id=row.pk),
+    ):
+        assert linked in see(client, page)
+
+
+def test_the_page_that_is_shipped_is_no_secret_among_staff() -> None:
+    client, page = log_in(), address("runbook", code="C001")
+    told = read(client, page)
+    assert "trigger_ops.C001 · CRITICAL · function body changed" in told
+    assert "CREATE OR REPLACE FUNCTION pgtrigger_protect_deletes_4ee25()" in told
+    assert client.get(address("runbook", code="C999")).status_code == 404
+    assert Client().get(page).status_code == 302
 
 
 # Databases ---------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from django.db import connections, transaction
+
 from trigger_ops import conf
 from trigger_ops.api.inspecting import postgres_aliases
 from trigger_ops.api.looking import PAUSE_SECONDS, Look
@@ -284,7 +286,19 @@ def _outcome(seen: Look) -> TargetRecord:
 
 
 def announce(changes: Sequence[FindingChange]) -> None:
-    """Send the signal for each change that people are told of; receivers that fail are logged."""
+    """Send the signal for each change that people are told of, once that is certain.
+
+    Inside a caller's transaction on the recording database that is after its COMMIT.
+    """
+    alias = conf.record_database()
+    if changes and connections[alias].in_atomic_block:
+        transaction.on_commit(lambda: _send(changes), using=alias)
+    else:
+        _send(changes)
+
+
+def _send(changes: Sequence[FindingChange]) -> None:
+    """Send the signal for each change; receivers that fail are logged."""
     for change in changes:
         for receiver, answer in finding_changed.send_robust(sender=FindingChange, change=change):
             if isinstance(answer, Exception):

@@ -201,26 +201,41 @@ def _checked(
         return inspect_all((), some, scope, surroundings=Extent.ALL)
 
     try:
-        (seen,) = look([known(alias)], inspect)
+        connected = _connected(known(alias))
+        (seen,) = look([alias], inspect)
     except NotRecorded:
         raise
     except TriggerOpsError as error:
         return _failed(run_id, alias, claim_id, TargetState.INCOMPLETE, str(error))
-    if once_more and _is_lost(seen):
-        raise DatabaseUnreadable(f'"{alias}" cannot be reached: {seen.database.reason}')
+    if once_more and _is_lost(seen, connected):
+        why = seen.database.reason or "its connection was lost while it was read."
+        raise DatabaseUnreadable(f'"{alias}" cannot be reached: {why}')
     with recording() as book:
         changes, ended = record_look(book, claim_id, seen, scope)
         return changes, _after(book, run_id, ended)
 
 
-def _is_lost(seen: Look) -> bool:
-    """Tell whether a database could not be read because there is no connection to it."""
-    if seen.database.status != "unreachable":
+def _connected(alias: str) -> object:
+    """Connect to a database, if it can be reached; return the driver's connection, or None."""
+    connection = connections[alias]
+    with contextlib.suppress(DatabaseError, InterfaceError):
+        if connection.vendor == "postgresql":
+            connection.ensure_connection()
+    return connection.connection
+
+
+def _is_lost(seen: Look, connected: object) -> bool:
+    """Tell whether something could not be read because a connection was lost, or never had.
+
+    Django connects anew at the end of a transaction whose connection was lost: then it is
+    another one than that which was ``connected`` before.
+    """
+    if seen.database.complete or seen.database.status not in ("ok", "unreachable"):
         return False
     connection = connections[seen.database.alias]
     try:
-        return connection.connection is None or not connection.is_usable()
-    except (DatabaseError, InterfaceError):
+        return connection.connection is not connected or not connection.is_usable()
+    except (DatabaseError, InterfaceError, AttributeError):  # there is none
         return True
 
 

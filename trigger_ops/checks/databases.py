@@ -13,7 +13,7 @@ from django.db.utils import Error as DatabaseLayerError
 from trigger_ops import api
 from trigger_ops.drift import Finding, Report
 from trigger_ops.exceptions import TriggerOpsError
-from trigger_ops.rendering.reports import subject
+from trigger_ops.rendering.reports import page_of, subject
 from trigger_ops.rendering.wording import counted, printable
 from trigger_ops.states import Level
 
@@ -121,7 +121,7 @@ def _unread(reason: str, kind: Callable[..., checks.CheckMessage]) -> checks.Che
 def _brief(alias: str, found: Sequence[Finding]) -> checks.CheckMessage:
     first = found[0]
     message = f'{first.message} On "{alias}": {_named(found)}.'
-    return _MESSAGES[first.level](printable(message), hint=printable(first.fix), id=first.id)
+    return _MESSAGES[first.level](printable(message), hint=_hint(first), id=first.id)
 
 
 def _named(found: Sequence[Finding]) -> str:
@@ -131,11 +131,17 @@ def _named(found: Sequence[Finding]) -> str:
     return printable(", ".join(names[:_NAMED_AT_MOST])) + tail
 
 
+def _hint(finding: Finding) -> str:
+    """Return what ends a finding, and where its page is."""
+    page = f"see {page_of(finding)}"
+    return f"{printable(finding.fix)} ({page})" if finding.fix else page
+
+
 def _finding_message(finding: Finding) -> checks.CheckMessage:
     message = _MESSAGES[finding.level]
     return message(
         printable(finding.message),
-        hint=printable(finding.fix),
+        hint=_hint(finding),
         obj=subject(finding),
         id=finding.id,
     )

@@ -135,7 +135,7 @@ def _wrong_type(key: str, value: object) -> str:
     if isinstance(default, list):
         fits = isinstance(value, list) and all(isinstance(one, str) and one for one in value)
         return "" if fits else "a list of names"
-    may_be_empty = key in ("MASK", "HEARTBEAT_URL", "METRICS_TOKEN")
+    may_be_empty = key in ("MASK", "HEARTBEAT_URL", "RUNBOOK", "METRICS_TOKEN")
     return "" if isinstance(value, str) and (value or may_be_empty) else "a text"
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import queue
 import re
 import socket
+import threading
 from collections.abc import Collection
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -16,8 +18,19 @@ _PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"[a-z0-9_.:-]+")
 _PATH = "/%:@!$&'()*+,;=~-._?"
 
+LOOK_UP_SECONDS = 5.0
+
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_NOBODYS = tuple(ipaddress.IPv6Network(one) for one in ("64:ff9b:1::/48", "fec0::/10"))
+_GIVEN_OUT = ipaddress.IPv6Network("2000::/3")
+"""All that was ever given to anybody. What lies outside leads into one's own network, if anywhere."""
+_NOBODYS = tuple(
+    ipaddress.IPv6Network(one)
+    for one in (
+        "2001::/23",  # of protocols: Teredo, benchmarks, ORCHID
+        "2001:db8::/32",  # of documentation
+        "3fff::/20",  # of documentation
+    )
+)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -93,15 +106,20 @@ def _login_of(parts: SplitResult) -> tuple[str, str] | None:
     return unquote(parts.username), unquote(parts.password or "")
 
 
-def endpoints(target: Target, private_hosts: Collection[str]) -> list[Endpoint]:
+def endpoints(
+    target: Target, private_hosts: Collection[str], *, seconds: float = LOOK_UP_SECONDS
+) -> list[Endpoint]:
     """Look a host up once; return where to connect to.
 
     Raises:
         NotDelivered: for a host that is not known, and for one with a private address that
             ``private_hosts`` does not name.
+        TimeoutError: when nobody says in time where it is.
     """
     try:
-        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        found = _looked_up(target, seconds)
+    except TimeoutError:
+        raise
     except (OSError, UnicodeError):
         raise NotDelivered(f"{target.host} is not known: its name has no address.") from None
     if target.host not in {bare(one) for one in private_hosts}:
@@ -112,6 +130,26 @@ def endpoints(target: Target, private_hosts: Collection[str]) -> list[Endpoint]:
                     'TRIGGER_OPS["PRIVATE_HOSTS"] if it may be reached.'
                 )
     return [Endpoint(family, address) for family, *_, address in found]
+
+
+def _looked_up(target: Target, seconds: float) -> list[Any]:
+    """Ask the resolver, which knows no timeout of ours: a thread waits for it, and is left."""
+    answers: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, name="trigger_ops looks a host up", daemon=True).start()
+    try:
+        answer = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def bare(host: str) -> str:
@@ -126,16 +164,13 @@ def is_private(text: str) -> bool:
         inner = _inner(address)
         if inner is not None:
             return is_private(str(inner))
-        if any(address in network for network in _NOBODYS):
+        if address not in _GIVEN_OUT or any(address in network for network in _NOBODYS):
             return True
     return not address.is_global or address.is_multicast
 
 
 def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that an IPv6 address stands for, whichever way."""
+    """Return the IPv4 address that an IPv6 address leads to: mapped, of 6to4, or of NAT64."""
     if address.ipv4_mapped is not None or address.sixtofour is not None:
         return address.ipv4_mapped or address.sixtofour
-    number = int(address)
-    if address in _NAT64 or 1 < number < 2**32:
-        return ipaddress.IPv4Address(number & 0xFFFF_FFFF)
-    return None
+    return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF) if address in _NAT64 else None

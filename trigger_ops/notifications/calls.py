@@ -31,14 +31,15 @@ def call(
 ) -> None:
     """Send one request, and demand an answer of 2xx within ``timeout`` seconds in all.
 
-    Proxies are not used and redirects are not followed; what was looked up is connected to.
+    That is from the look-up of the name to the status. Proxies are not used and redirects are
+    not followed; what was looked up is connected to.
 
     Raises:
         NotDelivered: saying why, and naming nothing of the address but the host.
     """
     deadline = time.monotonic() + timeout
-    found = endpoints(target, private_hosts)
     try:
+        found = endpoints(target, private_hosts, seconds=_left(deadline))
         with _connected(target, found, deadline) as connected:
             status = _asked(connected, target, method, _complete(target, headers), body, deadline)
     except TimeoutError:
@@ -73,11 +74,13 @@ def _reason(error: Exception) -> str:
 
 
 def _complete(target: Target, headers: Mapping[str, str] | None) -> dict[str, str]:
-    whole = {"User-Agent": "trigger_ops", "Connection": "close", **(headers or {})}
+    """Return all headers, each once however it is spelled: ours give way, except the address."""
+    whole = [("User-Agent", "trigger_ops"), ("Connection", "close"), *(headers or {}).items()]
     if target.login is not None:
         words = ":".join(target.login).encode()
-        whole["Authorization"] = f"Basic {base64.b64encode(words).decode('ascii')}"
-    return {**whole, "Host": target.authority}
+        whole.append(("Authorization", f"Basic {base64.b64encode(words).decode('ascii')}"))
+    whole.append(("Host", target.authority))
+    return dict({name.lower(): (name, value) for name, value in whole}.values())
 
 
 @contextlib.contextmanager

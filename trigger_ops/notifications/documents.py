@@ -15,7 +15,9 @@ SCHEMAS_AT_MOST = 100
 """How many schemas of a finding are named; ``count`` tells how many there are."""
 
 _TOLD_AT_MOST = 20
-_MARKED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+# Slack takes what stands in <> for a link or a call; to Mattermost any @channel is one. The word
+# joiner behind the @ is not seen.
+_MARKED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "@\N{WORD JOINER}"})
 
 
 def body(message: Message) -> bytes:
@@ -33,7 +35,7 @@ def body(message: Message) -> bytes:
 
 
 def _for_chat(message: Message) -> str:
-    """Return the text as Slack wants it: what could be a link or call people together is none."""
+    """Return the text for a chat: what could be a link there or call people together is none."""
     whole = f"{subject(message)}\n\n{text(message, at_most=_TOLD_AT_MOST)}"
     return whole.translate(_MARKED)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 
-from trigger_ops import conf
 from trigger_ops.drift.freshness import LastRun
 from trigger_ops.drift.vouching import Reading
 from trigger_ops.drift.vouching import spelled as spelled_scope
 from trigger_ops.durations import spelled
 from trigger_ops.rendering import documents
 from trigger_ops.rendering.colour import GREEN, LEVEL_COLOURS, MAGENTA, painted
-from trigger_ops.rendering.reports import answered, subject
+from trigger_ops.rendering.reports import answered, page_of, subject
 from trigger_ops.rendering.wording import counted, printable
 
 FORMATS = ("text", "json")
@@ -57,7 +56,7 @@ def as_text(last: LastRun, *, colour: bool) -> str:
             level = painted(finding.level.name, LEVEL_COLOURS[finding.level] if colour else None)
             lines.append(f"{level} {finding.id} {subject(finding)}: {printable(finding.message)}")
             lines += [f"  fix: {printable(finding.fix)}"] if finding.fix else []
-            lines.append(f"  see: {printable(conf.runbook(finding.id))}")
+            lines.append(f"  see: {page_of(finding)}")
             lines += answered(finding)
     tint = MAGENTA if not last.complete else None if last.failing else GREEN
     lines.append(painted(summary_line(last), tint if colour else None))

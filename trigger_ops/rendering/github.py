@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trigger_ops.drift import Finding, Report
-from trigger_ops.rendering.reports import subject, summary_line, unread, worst_first
+from trigger_ops.rendering.reports import page_of, subject, summary_line, unread, worst_first
 from trigger_ops.rendering.wording import printable
 from trigger_ops.states import Level
 
@@ -28,7 +28,7 @@ def as_github(report: Report) -> str:
 def _annotation(finding: Finding) -> str:
     title = f"{finding.id} {subject(finding)}"
     message = f"{finding.message}\nfix: {finding.fix}" if finding.fix else finding.message
-    message = printable(message, keep="\r\n")
+    message = printable(f"{message}\nsee: {page_of(finding)}", keep="\r\n")
     return _command(_COMMANDS[finding.level], title, message)
 
 

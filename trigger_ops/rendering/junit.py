@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from trigger_ops.drift import Finding, Report
 from trigger_ops.inspection import InspectedDatabase
-from trigger_ops.rendering.reports import subject, worst_first
+from trigger_ops.rendering.reports import page_of, subject, worst_first
 from trigger_ops.rendering.wording import printable
 from trigger_ops.states import Status
 
@@ -44,6 +44,7 @@ def _finding_case(finding: Finding, report: Report) -> ET.Element:
     text = printable(finding.message)
     if finding.fix:
         text += f"\nfix: {printable(finding.fix)}"
+    text += f"\nsee: {page_of(finding)}"
     if finding in report.failing:
         _outcome(case, "failure", finding.level.name, finding.message, text)
     elif finding.status is Status.UNKNOWN:

@@ -59,7 +59,7 @@ def _block(finding: Finding, *, colour: bool) -> list[str]:
     level = painted(finding.level.name, LEVEL_COLOURS[finding.level] if colour else None)
     head = f"{level} {finding.id} {subject(finding)}: {printable(finding.message)}"
     lines = [head, f"  fix: {printable(finding.fix)}"] if finding.fix else [head]
-    lines.append(f"  see: {printable(conf.runbook(finding.id))}")
+    lines.append(f"  see: {page_of(finding)}")
     return [*lines, *answered(finding)]
 
 
@@ -75,6 +75,11 @@ def answered(finding: Finding) -> Iterator[str]:
         )
 
 
+def page_of(finding: Finding) -> str:
+    """Return where the page about a finding is."""
+    return printable(conf.runbook(finding.id))
+
+
 def allowed(allowance: AllowanceRecord) -> str:
     """Return a line that says who answers for a finding."""
     until = f"{allowance.expires:%Y-%m-%d %H:%M:%SZ}"
@@ -85,16 +90,18 @@ def _brief(group: Sequence[Finding], *, colour: bool) -> list[str]:
     first = group[0]
     level = painted(first.level.name, LEVEL_COLOURS[first.level] if colour else None)
     named = ", ".join(one.uri or one.database for one in group[:_TOLD_APART])
-    title = KINDS[first.id.removeprefix("trigger_ops.")].title
+    title = KINDS[_short(first.id)].title
     return [
         f"{level} {first.id} {title}: {printable(named)} and {len(group) - _TOLD_APART} more",
         "  each with its fix: manage.py pgtrigger check -v 2",
+        f"  see: {page_of(first)}",
     ]
 
 
 def as_table(report: Report, *, colour: bool) -> str:
-    """Return the findings as a box table, then what :func:`as_text` ends with."""
-    lines = [*unread(report), summary_line(report)]
+    """Return a box table of the findings, where their pages are, and what :func:`as_text` ends with."""
+    pages = dict.fromkeys(page_of(finding) for finding in worst_first(report.findings))
+    lines = [*(f"see: {page}" for page in pages), *unread(report), summary_line(report)]
     if report.findings:
         headings = ("LEVEL", "ID", "SUBJECT", "MESSAGE", "FIX")
         rows = [_row(finding) for finding in worst_first(report.findings)]
@@ -195,8 +202,12 @@ def _unread(
 def _row(finding: Finding) -> list[Cell]:
     return [
         (finding.level.name, LEVEL_COLOURS[finding.level]),
-        (finding.id.removeprefix("trigger_ops."), None),
+        (_short(finding.id), None),
         (subject(finding), None),
         (finding.message, None),
         (finding.fix, None),
     ]
+
+
+def _short(code: str) -> str:
+    return code.removeprefix("trigger_ops.")

@@ -55,10 +55,6 @@ def _code(row: Allowance) -> str:
     return printable(row.code.removeprefix("trigger_ops."))
 
 
-def _runbook(row: Allowance) -> str:
-    return columns.runbook_of(row.code)
-
-
 class AllowanceAdmin(RecordAdmin):
     """Allowances. One is added through a form of our own, which knows the findings that are open."""
 
@@ -97,7 +93,7 @@ class AllowanceAdmin(RecordAdmin):
     ordering = ("-id",)
     search_fields = ("uri", "code", "owner", "reason", "message")
     shown = (
-        columns.named(_runbook, _allowance("code").verbose_name),
+        "runbook",
         columns.named(_standing, gettext_lazy("Standing")),
         *(columns.text(_allowance(name), whole=True) for name in ("uri", "database")),
         columns.sentence(_allowance("message"), whole=True),

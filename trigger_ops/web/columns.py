@@ -178,9 +178,15 @@ def link(address: str, told: str) -> str:
     return format_html('<a href="{}">{}</a>', address, told) if address else told
 
 
-def runbook_of(code: str) -> str:
-    """Return the ID of a finding with a link to its page, or with the path of it."""
-    address, short = conf.runbook(code), printable(code.removeprefix("trigger_ops."))
+def runbook_of(code: str, shipped: str) -> str:
+    """Return the ID of a finding with a link to its page, or with the path of it.
+
+    ``shipped`` is the address of the page that comes with trigger_ops.
+    """
+    address, short = (
+        conf.own_runbook(code) or shipped,
+        printable(code.removeprefix("trigger_ops.")),
+    )
     if address.startswith(("https://", "http://", "/")):
         return link(address, short)
     return format_html("{} (<code>{}</code>)", short, printable(address)) if address else short

@@ -67,7 +67,7 @@ class TriggerDetail(Page):
             reason=english(printable(trigger.reason)),
             purposes=detail_facts.purposes(trigger),
             findings=[
-                _told(one) for one in detail_repair.findings(trigger, found.database, lease)
+                self._told(one) for one in detail_repair.findings(trigger, found.database, lease)
             ],
             facts=detail_facts.sides(trigger),
             details=detail_facts.details(trigger, lease),
@@ -119,6 +119,17 @@ class TriggerDetail(Page):
     def _address(self, trigger: InspectedTrigger, **more: str) -> str:
         where = {"database": trigger.database, "schema": trigger.schema or "", **more}
         return f"{self.url('trigger_detail', uri=trigger.uri)}?{urlencode(where)}"
+
+    def _told(self, finding: Finding) -> dict[str, Any]:
+        """Return a finding as it is shown."""
+        code = finding.id.removeprefix("trigger_ops.")
+        return {
+            "id": code,
+            "page": runbook_of(finding.id, self.url("runbook", code=code)),
+            "level": finding.level.name,
+            "message": english(printable(finding.message)),
+            "fix": english(printable(finding.fix)),
+        }
 
     @staticmethod
     def _place_of(trigger: InspectedTrigger) -> str:
@@ -174,17 +185,6 @@ def _unknown(uri: str, listing: Listing) -> UnknownSelector:
 
 def _database(listing: Listing, alias: str) -> InspectedDatabase | None:
     return next((one for one in listing.databases if one.alias == alias), None)
-
-
-def _told(finding: Finding) -> dict[str, Any]:
-    """Return a finding as it is shown."""
-    return {
-        "id": finding.id.removeprefix("trigger_ops."),
-        "page": runbook_of(finding.id),
-        "level": finding.level.name,
-        "message": english(printable(finding.message)),
-        "fix": english(printable(finding.fix)),
-    }
 
 
 def _painted(repair: detail_repair.Repair) -> dict[str, Any]:

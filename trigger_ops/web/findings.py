@@ -38,10 +38,6 @@ def _code(row: DriftFinding) -> str:
     return printable(row.code.removeprefix("trigger_ops."))
 
 
-def _runbook(row: DriftFinding) -> str:
-    return columns.runbook_of(row.code)
-
-
 class DriftFindingAdmin(RecordAdmin):
     """Findings over time: when each was seen first, and when it was gone."""
 
@@ -77,7 +73,7 @@ class DriftFindingAdmin(RecordAdmin):
     ordering = ("-first_seen", "-id")
     search_fields = ("uri", "trigger", "table", "code", "message")
     shown = (
-        columns.named(_runbook, _finding("code").verbose_name),
+        "runbook",
         columns.level(_finding("level")),
         columns.named(_standing, gettext_lazy("Standing")),
         columns.sentence(_finding("message"), whole=True),

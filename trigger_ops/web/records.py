@@ -17,7 +17,9 @@ from django.utils.functional import Promise
 from trigger_ops import conf
 from trigger_ops.exceptions import DatabaseUnreadable, NotRecorded
 from trigger_ops.ledger.recording import reading_records
+from trigger_ops.models import DriftFinding
 from trigger_ops.rendering.wording import printable
+from trigger_ops.web import columns
 from trigger_ops.web.columns import Column, Table
 from trigger_ops.web.freshness import stale_banner
 from trigger_ops.web.pages import Forbidden, Page, placed
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     RecordAdminBase = admin.ModelAdmin[Any]
 else:
     RecordAdminBase = admin.ModelAdmin
+
+
+_code = columns.fields_of(DriftFinding)("code")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,8 +83,8 @@ class RecordAdmin(RecordAdminBase):
     actions: Sequence[Any] | None = ()
     acting_permissions: dict[str, str] = {}
     """Which permission an action takes, by its name."""
-    shown: Sequence[Column] = ()
-    """What is on the page of a row."""
+    shown: Sequence[Column | str] = ()
+    """What is on the page of a row: a column, or the name of a method."""
     nothing: str | Promise = ""
     """What an empty list says."""
     ages = False
@@ -208,6 +213,13 @@ class RecordAdmin(RecordAdminBase):
         except NoReverseMatch:
             return ""
         return f"{found}?{query}" if query else found
+
+    @admin.display(description=_code.verbose_name)
+    def runbook(self, row: Any) -> str:
+        """Return the ID of a finding, or of one that is allowed, with a link to its page."""
+        return columns.runbook_of(
+            row.code, self.address("runbook", code=row.code.removeprefix("trigger_ops."))
+        )
 
     def list_of(self, request: HttpRequest, model: str, query: str = "") -> str:
         """Return the address of a list, "" for those who may not see it."""
