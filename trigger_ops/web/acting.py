@@ -22,7 +22,7 @@ from trigger_ops.web import evidence
 from trigger_ops.web.action_requests import Asked, asked_of, plans_of
 from trigger_ops.web.detail_repair import LOCKS
 from trigger_ops.web.highlighting import highlighted
-from trigger_ops.web.nonces import issue, spend
+from trigger_ops.web.nonces import SENT_BEFORE, spend
 from trigger_ops.web.pages import Page
 from trigger_ops.web.people import actor_of_user
 from trigger_ops.web.recent_actions import note
@@ -81,7 +81,6 @@ class Action(Page):
             hazards=sorted(hazards.items()),
             ticked=posted.getlist("allow"),
             fingerprint=_fingerprint(plans),
-            nonce=issue(self.request),
             reason=posted.get("reason", ""),
             run=self.url("action_run"),
             back=self.url("trigger_changelist"),
@@ -114,8 +113,7 @@ class CarryOut(Action):
             told = said % {"text": asked.typed}
             return self.confirmation(asked, plans, refusal=told, status=400)
         if not spend(request, posted.get("nonce", "")):
-            said = _("This form was sent before: look at what it did before you send it again.")
-            return self.confirmation(asked, plans, refusal=said, status=409)
+            return self.confirmation(asked, plans, refusal=str(SENT_BEFORE), status=409)
         if posted.get("fingerprint") != _fingerprint(plans):
             said = _(
                 "The database is not as it was when this was planned: look again, then confirm."

@@ -7,9 +7,11 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -28,6 +30,7 @@ from trigger_ops.rendering.wording import printable
 from trigger_ops.web import columns
 from trigger_ops.web.columns import Table
 from trigger_ops.web.filters import choosing, occurring
+from trigger_ops.web.nonces import SENT_BEFORE, issue, spend
 from trigger_ops.web.pages import Page, placed
 from trigger_ops.web.people import actor_of_user
 from trigger_ops.web.records import RecordAdmin
@@ -58,12 +61,19 @@ def _runbook(row: Allowance) -> str:
     return columns.runbook_of(row.code)
 
 
+class EndForm(ActionForm):
+    """The form above the list, which acts once."""
+
+    nonce = forms.CharField(label="", required=False, widget=forms.HiddenInput)
+
+
 class AllowanceAdmin(RecordAdmin):
     """Allowances. One is added through a form of our own, which knows the findings that are open."""
 
     ages = True
     nothing = gettext_lazy("Nobody answers for a finding.")
     actions = ("expire",)
+    action_form = EndForm
     acting_permissions = {"expire": REVIEW}
     list_display = (
         columns.named(_code, _allowance("code").verbose_name, ordering="code"),
@@ -115,6 +125,17 @@ class AllowanceAdmin(RecordAdmin):
         """Return allowances, with whether each is live by the clock of the database."""
         live: QuerySet[Any] = super().get_queryset(request).annotate(is_live=_LIVE)
         return live
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Give the form of the actions its text."""
+        response = super().changelist_view(request, extra_context)
+        if isinstance(response, TemplateResponse) and response.context_data:
+            form = response.context_data.get("action_form")
+            if form is not None:
+                form.initial["nonce"] = issue(request)
+        return response
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Tell whether whoever asks may answer for a finding."""
@@ -230,6 +251,9 @@ class AllowFinding(Page):
         form = AllowForm(found, request.POST)
         if not form.is_valid():
             return self._shown(form, status=422)
+        if not spend(request, request.POST.get("nonce", "")):
+            form.add_error(None, str(SENT_BEFORE))
+            return self._shown(form, status=409)
         try:
             made = api.allow(
                 form.cleaned_data["finding"],

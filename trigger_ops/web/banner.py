@@ -14,6 +14,7 @@ from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 
 from trigger_ops.records import SessionRecord
+from trigger_ops.web.nonces import issue
 
 _BODY = re.compile(rb"<body\b[^>]*>", re.IGNORECASE)
 _HEAD = re.compile(rb"</head\s*>", re.IGNORECASE)
@@ -55,4 +56,4 @@ def _shown(request: HttpRequest, record: SessionRecord) -> dict[str, Any]:
         page += f"?{urlencode({'database': record.database})}"
     except NoReverseMatch:
         end = page = ""
-    return {"session": record, "end": end, "page": page}
+    return {"session": record, "end": end, "page": page, "nonce": issue(request)}

@@ -21,6 +21,7 @@ from trigger_ops.models import DriftFinding, Notice
 from trigger_ops.records import Destination
 from trigger_ops.rendering.wording import printable
 from trigger_ops.web import columns
+from trigger_ops.web.nonces import SENT_BEFORE, spend
 from trigger_ops.web.pages import Page
 
 TEST = "trigger_ops.review_session"
@@ -86,6 +87,9 @@ class SendTest(Page):
     def post(self, request: HttpRequest) -> HttpResponse:
         """Send it, and say on the list what came of it."""
         self.require(TEST)
+        if not spend(request, request.POST.get("nonce", "")):
+            messages.error(request, SENT_BEFORE)
+            return HttpResponseRedirect(self.url("destinations"))
         name = request.POST.get("destination", "")
         try:
             (sent,) = api.send_test([name])

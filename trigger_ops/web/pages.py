@@ -27,6 +27,7 @@ from trigger_ops.exceptions import (
     UnknownSession,
 )
 from trigger_ops.models import Trigger
+from trigger_ops.web.nonces import issue
 
 LOGGER = logging.getLogger("trigger_ops")
 
@@ -96,6 +97,8 @@ class Page(View):
                 "title": title,
                 "opts": Trigger._meta,
                 "may": self.permissions(),
+                # Called where it stands, so that each form has one of its own.
+                "nonce": functools.partial(issue, self.request),
                 **context,
             },
             status=status,

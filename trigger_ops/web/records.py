@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.db import models
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.functional import Promise
@@ -20,7 +21,8 @@ from trigger_ops.ledger.recording import reading_records
 from trigger_ops.rendering.wording import printable
 from trigger_ops.web.columns import Column, Table
 from trigger_ops.web.freshness import stale_banner
-from trigger_ops.web.pages import Forbidden, Page, placed
+from trigger_ops.web.nonces import SENT_BEFORE, issue, spend
+from trigger_ops.web.pages import Page, placed
 
 if TYPE_CHECKING:
     RecordAdminBase = admin.ModelAdmin[Any]
@@ -61,8 +63,11 @@ class ActingRecordPage(RecordPage):
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         """Act on the rows that were chosen."""
         needed = self.record_admin.acting_permissions.get(request.POST.get("action", ""))
-        if needed is not None and not self.may(needed):
-            raise Forbidden(needed)
+        if needed is not None:
+            self.require(needed)
+            if not spend(request, request.POST.get("nonce", "")):
+                messages.error(request, SENT_BEFORE)
+                return HttpResponseRedirect(request.get_full_path())
         return self.get(request, **kwargs)
 
 
@@ -176,6 +181,7 @@ class RecordAdmin(RecordAdminBase):
                 "tables": self.tables(request, row),
                 "pages": self.pages_of(request, row),
                 "acts": self.acts(request, row),
+                "nonce": functools.partial(issue, request),
             }
         return super().change_view(
             request, object_id, form_url, {**context, **(extra_context or {})}

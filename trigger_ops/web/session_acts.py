@@ -16,6 +16,7 @@ from trigger_ops.rendering.sessions import already, remaining_text, revocation_t
 from trigger_ops.rendering.wording import printable
 from trigger_ops.states import SessionState
 from trigger_ops.web.logins import bound, unbind
+from trigger_ops.web.nonces import SENT_BEFORE, spend
 from trigger_ops.web.session_basics import LIVE, SessionsPage, clock
 from trigger_ops.web.session_page import show
 
@@ -48,6 +49,11 @@ class SessionAct(SessionsPage):
             Refused: when the session is no more what it was, or a rule forbids it.
         """
         raise NotImplementedError
+
+    def once(self) -> None:
+        """Refuse a form that was sent before; one that does not say enough may be sent again."""
+        if not spend(self.request, self.request.POST.get("nonce", "")):
+            raise SessionRefused(str(SENT_BEFORE))
 
     def http_method_not_allowed(
         self, request: HttpRequest, *args: Any, **kwargs: Any
@@ -96,6 +102,7 @@ class ReviewSession(SessionAct):
         verdict = posted.get("verdict", "")
         if verdict not in VERDICTS:
             raise Unsaid(_("Say whether you approve or deny: use one of the two buttons."))
+        self.once()
         found = api.review_session(
             session,
             reviewer=self.actor,
@@ -128,6 +135,7 @@ class ExtendSession(OwnersAct):
                 "Session %(number)d was extended meanwhile: look at its end before you do it."
             )
             raise SessionRefused(told % {"number": session})
+        self.once()
         found = api.extend_session(session, longer=longer, actor=self.actor, using=self.alias)
         until = clock(found.expires, timezone.now()) if found.expires else ""
         told = _("Session %(number)d lasts until %(until)s now.")
@@ -140,6 +148,7 @@ class EndSession(OwnersAct):
     def act(self, session: int) -> str:
         """End it, and let this login go."""
         before = api.find_session(session, using=self.alias)
+        self.once()
         found = api.end_session(session, actor=self.actor, using=self.alias)
         binding = bound(self.request)
         if binding is not None and (binding.session, binding.database) == (session, self.alias):
@@ -159,6 +168,7 @@ class RevokeSession(OwnersAct):
         reason = self.request.POST.get("reason", "").replace("\0", "").strip()
         if not reason:
             raise Unsaid(_("A revocation needs a reason: say why it is revoked."))
+        self.once()
         done = api.revoke_session(session, reason=reason, actor=self.actor, using=self.alias)
         said = revocation_text(done, api.find_session(session, using=self.alias))
         if done.remaining:
