@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -280,12 +280,15 @@ class AllowFinding(Page):
             status=status,
             form=form,
             back=self._list(),
+            sees=self.may("trigger_ops.view_allowance"),
             opts=Allowance._meta,
         )
 
     def _list(self) -> str:
-        seen = self.may("trigger_ops.view_allowance")
-        return self.url("allowance_changelist") if seen else self.url("trigger_changelist")
+        for model in ("allowance", "trigger"):
+            if self.may(f"trigger_ops.view_{model}"):
+                return self.url(f"{model}_changelist")
+        return reverse("admin:index", current_app=self.place.name)
 
     def _logged(self, made: AllowanceRecord) -> None:
         """Have the admin remember who did it, as of anything that is added here."""

@@ -128,14 +128,14 @@ class ExtendSession(OwnersAct):
         longer = posted.get("longer", "").strip()
         if not longer:
             raise Unsaid(_("Say how much longer it is to last, such as 15m."))
+        self.once()
         found = api.find_session(session, using=self.alias)
-        # A form that is sent twice extends once: it says how often that had been done before.
+        # Nor is it extended once more than somebody saw: the form says how often that had been done.
         if posted.get("extensions", str(found.extensions)) != str(found.extensions):
             told = _(
                 "Session %(number)d was extended meanwhile: look at its end before you do it."
             )
             raise SessionRefused(told % {"number": session})
-        self.once()
         found = api.extend_session(session, longer=longer, actor=self.actor, using=self.alias)
         until = clock(found.expires, timezone.now()) if found.expires else ""
         told = _("Session %(number)d lasts until %(until)s now.")
