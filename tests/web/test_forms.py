@@ -26,6 +26,8 @@ from trigger_ops.web import evidence, freshness
 
 __all__ = ["guarded", "guarded_template", "migrated_database", "world"]
 
+pytestmark = pytest.mark.urls("tests.web.second_site")
+
 TEAM = {"name": "team", "backend": "email", "to": ["ops@example.org"]}
 REASON = "the numbers of Friday were wrong"
 
@@ -54,10 +56,10 @@ def forms(markup: str) -> list[tuple[str, dict[str, list[str]]]]:
     return found
 
 
-def confirmation(world: World) -> Any:
+def confirmation(world: World, site: str = "admin") -> Any:
     """Ask to disable a trigger: the page that shows what would be done."""
     sent = {"action": "disable", "chosen": [KEY], "for": "30m"}
-    return world.ask(Way("action_confirm", (), method="POST", sent=sent), world.boss)
+    return world.ask(Way("action_confirm", (), method="POST", sent=sent), world.boss, site=site)
 
 
 def test_every_form_that_acts_has_the_token_and_a_text_of_its_own(world: World) -> None:
@@ -137,18 +139,22 @@ ACTS = {
 }
 
 
+@pytest.mark.parametrize("site", ["admin", "staff"])
 @pytest.mark.parametrize("name", ACTS)
-def test_a_form_that_is_sent_twice_acts_once(name: str, guarded: BaseDatabaseWrapper) -> None:
+def test_a_form_that_is_sent_twice_acts_once_and_stays_in_its_site(
+    name: str, site: str, guarded: BaseDatabaseWrapper
+) -> None:
     world, act = make_world(), ACTS[name]
     client = world.boss
-    shown = world.ask(ASKED[act.on], client) if act.on else confirmation(world)
-    to = world.address(name)
+    shown = world.ask(ASKED[act.on], client, site=site) if act.on else confirmation(world, site)
+    to = world.address(name, site=site)
     (fields,) = [sent for at, sent in forms(shown.content.decode()) if at in (to, "")][:1]
     if name == "allowance_add":
         (fields["finding"],) = [re.findall(r'<option value="(\d+)"', shown.content.decode())]
     before = act.count()
     first = client.post(to, {**fields, **act.typed})
     assert first.status_code == 302, words(first.content)
+    assert first["Location"].startswith(f"/{site}/trigger_ops/")
     assert act.count() == before + 1
     act.again()
     second = client.post(to, {**fields, **act.typed})

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from trigger_ops import api
 from trigger_ops.applier import RunReport
@@ -34,20 +35,13 @@ MOST_ROWS = 2_000
 class Action(Page):
     """A page that an action goes through: POST alone, and only for whoever may do that."""
 
+    not_so = gettext_lazy("Nothing was done: choose triggers in the list, then an action.")
+
     # The applier commits table by table: a request in one transaction cannot.
     @transaction.non_atomic_requests
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer, or say why not."""
         return super().dispatch(request, *args, **kwargs)
-
-    def http_method_not_allowed(
-        self, request: HttpRequest, *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        """Say that nothing is done by opening an address."""
-        said = _("Nothing was done: choose triggers in the list, then an action.")
-        response = self.sentence(said, status=405)
-        response["Allow"] = "POST"
-        return response
 
     def asked(self) -> Asked:
         """Return what the form asks for, once it is certain that whoever asks may have it."""

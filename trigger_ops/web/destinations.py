@@ -13,6 +13,7 @@ from django.db.models.functions import RowNumber
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from trigger_ops import api, conf
 from trigger_ops.exceptions import BadSettings, NotRecorded
@@ -83,6 +84,7 @@ class SendTest(Page):
     """Sends a test message to one destination."""
 
     permission = "trigger_ops.view_driftfinding"
+    not_so = gettext_lazy("Nothing was done: use the buttons in the list of destinations.")
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Send it, and say on the list what came of it."""

@@ -12,7 +12,9 @@ from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.generic import View
 
 from trigger_ops.exceptions import (
@@ -57,6 +59,8 @@ class Page(View):
 
     site: AdminSite | None = None
     permission = "trigger_ops.view_trigger"
+    not_so: str | Promise = gettext_lazy("Nothing was done: this page is to be looked at.")
+    """What somebody is told who asks it in another way than it answers."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer, or say why not."""
@@ -69,6 +73,15 @@ class Page(View):
         except TriggerOpsError as error:
             found = [status for kinds, status in _STATUSES if isinstance(error, kinds)]
             return self.sentence(str(error), status=found[0] if found else 400)
+
+    def http_method_not_allowed(
+        self, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Say that nothing is done in this way."""
+        response = self.sentence(str(self.not_so), status=405)
+        ways = [way for way in ("get", "head", "post") if hasattr(self, way)]
+        response["Allow"] = ", ".join(ways).upper()
+        return response
 
     @property
     def place(self) -> AdminSite:

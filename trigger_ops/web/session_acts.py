@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from trigger_ops import api
 from trigger_ops.exceptions import BadDuration, Refused, SessionRefused
@@ -29,6 +30,8 @@ class Unsaid(Exception):
 
 class SessionAct(SessionsPage):
     """Something that is done to one session: POST alone, and back to its page."""
+
+    not_so = gettext_lazy("Nothing was done: use the buttons on the page of the session.")
 
     def post(self, request: HttpRequest, session: int) -> HttpResponse:
         """Do it, or show the session with why it was not done."""
@@ -54,15 +57,6 @@ class SessionAct(SessionsPage):
         """Refuse a form that was sent before; one that does not say enough may be sent again."""
         if not spend(self.request, self.request.POST.get("nonce", "")):
             raise SessionRefused(str(SENT_BEFORE))
-
-    def http_method_not_allowed(
-        self, request: HttpRequest, *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        """Say that nothing is done by opening an address."""
-        said = _("Nothing was done: use the buttons on the page of the session.")
-        response = self.sentence(said, status=405)
-        response["Allow"] = "POST"
-        return response
 
     def _not_done(self, session: int, sentence: str, *, status: int) -> HttpResponse:
         if not self.may("trigger_ops.view_session"):
