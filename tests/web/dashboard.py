@@ -6,6 +6,7 @@ The tables are compared with the addresses that there are: a page that is in non
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -158,13 +159,29 @@ def pages(site: admin.AdminSite = admin.site) -> list[tuple[str, str]]:
     return found
 
 
+NOWHERE: dict[str, dict[str, Any]] = {
+    "trigger_detail": {"uri": INVOICE},
+    "action_result": {"run": uuid.UUID(int=0)},
+    **{
+        f"session_{one}": {"session": 1}
+        for one in ("detail", "review", "extend", "end", "revoke", "json", "csv")
+    },
+    "driftrun_change": {"object_id": uuid.UUID(int=0)},
+    **{
+        f"{one}_change": {"object_id": 1}
+        for one in ("ledgerentry", "driftfinding", "allowance", "change")
+    },
+}
+"""Where pages are of what there is not."""
+
+
 @dataclass
 class World:
     """What there is, and who is there."""
 
-    owner: User
-    at: dict[str, dict[str, Any]]
-    clients: dict[str, Client]
+    owner: User | None = None
+    at: dict[str, dict[str, Any]] = field(default_factory=lambda: NOWHERE)
+    clients: dict[str, Client] = field(default_factory=dict)
 
     def address(self, page: str, *, site: str = "admin") -> str:
         """Return the address of a page in a site."""
@@ -224,7 +241,6 @@ def make_world() -> World:
     live = {"session": active.id}
     return World(
         owner=owner,
-        clients={},
         at={
             "trigger_detail": {"uri": INVOICE},
             "action_result": {"run": done.run},

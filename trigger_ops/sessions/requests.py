@@ -72,11 +72,11 @@ def session_request(
     )
 
 
-def guard_on(alias: str) -> GuardState:
-    """Return the guard of a database.
+def home_of_sessions(alias: str) -> str:
+    """Return the schema of a database that has the tables of sessions.
 
     Raises:
-        SessionRefused: where it is not on, our tables are missing, or there is no PostgreSQL.
+        SessionRefused: where they are missing, or there is no PostgreSQL.
         DatabaseUnreadable: when the database cannot be asked.
     """
     if connections[alias].vendor != "postgresql":
@@ -90,7 +90,17 @@ def guard_on(alias: str) -> GuardState:
             f'The tables of sessions are missing on "{alias}": run manage.py migrate '
             f"--database {alias}, then manage.py pgtrigger guard install."
         )
-    guard = read_guard(alias, home)
+    return home
+
+
+def guard_on(alias: str) -> GuardState:
+    """Return the guard of a database.
+
+    Raises:
+        SessionRefused: where it is not on, our tables are missing, or there is no PostgreSQL.
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    guard = read_guard(alias, home_of_sessions(alias))
     if guard is None:
         raise SessionRefused(
             f'The guard is not on in "{alias}", so that nothing would be recorded: run '

@@ -18,7 +18,7 @@ from trigger_ops.planner import Plan
 from trigger_ops.rendering.runs import summary
 from trigger_ops.rendering.wording import printable
 from trigger_ops.sessions.requests import stated_reason
-from trigger_ops.states import Hazard
+from trigger_ops.states import Hazard, Result
 from trigger_ops.web import evidence
 from trigger_ops.web.action_requests import Asked, asked_of, plans_of
 from trigger_ops.web.detail_repair import LOCKS
@@ -27,6 +27,8 @@ from trigger_ops.web.nonces import SENT_BEFORE, spend
 from trigger_ops.web.pages import Page
 from trigger_ops.web.people import actor_of_user
 from trigger_ops.web.recent_actions import note
+
+_STUCK = (Result.FAILED, Result.SKIPPED)
 
 MOST_ROWS = 2_000
 """Ledger rows of one run that its page shows."""
@@ -71,6 +73,7 @@ class Action(Page):
             refusal=printable(refusal),
             plans=[_told(plan) for plan in plans],
             work=sum(len(plan.work) for plan in plans),
+            stuck=any(step.result in _STUCK for plan in plans for step in plan.steps),
             obstacles=[printable(one) for plan in plans for one in plan.obstacles],
             hazards=sorted(hazards.items()),
             ticked=posted.getlist("allow"),

@@ -16,7 +16,6 @@ from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.functional import Promise
 
 from trigger_ops import conf
-from trigger_ops.exceptions import DatabaseUnreadable, NotRecorded
 from trigger_ops.ledger.recording import reading_records
 from trigger_ops.rendering.wording import printable
 from trigger_ops.web.columns import Column, Table
@@ -49,12 +48,10 @@ class RecordPage(Page):
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         """Show it, if the tables are there."""
-        try:
-            self.record_admin.look(request)
-            response = self.show(request, **kwargs)
-            return response.render() if isinstance(response, TemplateResponse) else response
-        except (NotRecorded, DatabaseUnreadable) as error:
-            return self.sentence(str(error), status=503)
+        self.record_admin.look(request)
+        response = self.show(request, **kwargs)
+        # Rendered here: rows are read as they are shown.
+        return response.render() if isinstance(response, TemplateResponse) else response
 
 
 class ActingRecordPage(RecordPage):
