@@ -232,7 +232,7 @@ class AllowForm(forms.Form):
         try:
             return duration(self.cleaned_data["lasts"])
         except BadDuration as error:
-            raise forms.ValidationError(str(error)) from error
+            raise forms.ValidationError(printable(str(error))) from error
 
 
 class AllowFinding(Page):

@@ -8,12 +8,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from trigger_ops import conf
 from trigger_ops.ledger.recording import reading_records
@@ -65,6 +68,11 @@ class ActingRecordPage(RecordPage):
             if not spend(request, request.POST.get("nonce", "")):
                 messages.error(request, SENT_BEFORE)
                 return HttpResponseRedirect(request.get_full_path())
+        try:
+            for one in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                self.record_admin.opts.pk.to_python(one)
+        except ValidationError:
+            return self.sentence(_("These are no rows of this list: choose some."), status=404)
         return self.get(request, **kwargs)
 
 
@@ -140,6 +148,12 @@ class RecordAdmin(RecordAdminBase):
         """Return the rows of the database that they are recorded in."""
         return super().get_queryset(request).using(self.alias(request))
 
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        """Return a row, None where there is none; an empty ``?_to_field=`` names no field."""
+        return super().get_object(request, object_id, from_field or None)
+
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return what is on the page of a row."""
         return self.shown
@@ -170,7 +184,9 @@ class RecordAdmin(RecordAdminBase):
         """Show a row with the tables that belong to it."""
         row = self.get_object(request, unquote(object_id))
         context: dict[str, Any] = {}
-        if row is not None:
+        if row is None:
+            object_id = printable(unquote(object_id))  # Django tells it as it is
+        else:
             named = Named(pk=row.pk, told=printable(str(row)))
             context = {
                 "original": named,
