@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from tests.damage import run
 from tests.sessions.conftest import REASON, RECEIPT
+from tests.web.once import nonce
 from trigger_ops import api
 from trigger_ops.records import SessionRecord
 from trigger_ops.states import SessionState
@@ -47,8 +48,8 @@ class Person:
         return response.content.decode()
 
     def does(self, act: str, number: int, **fields: Any) -> Any:
-        """Post a form about a session."""
-        return self.client.post(address(act, number), fields)
+        """Post a form about a session that was just opened."""
+        return self.client.post(address(act, number), {"nonce": nonce(self.client), **fields})
 
 
 def address(page: str, *args: Any) -> str:

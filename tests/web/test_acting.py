@@ -187,6 +187,15 @@ def test_nothing_to_do_is_a_sentence_without_a_form(ann: Client) -> None:
     assert "tops-confirm" not in answer.content.decode()
 
 
+def test_what_cannot_be_done_is_not_called_right(ann: Client) -> None:
+    run("ALTER TABLE past_invoice RENAME TO gone")
+    answer = ask(ann, "install", INVOICE)
+    assert "Nothing would be done: the list above says why." in text_of(answer)
+    assert "its table is missing: run manage.py migrate first" in text_of(answer)
+    assert "as it should be" not in text_of(answer)
+    assert "<details open>" in answer.content.decode()
+
+
 def test_with_atomic_requests_it_is_carried_out_all_the_same(ann: Client) -> None:
     gut(pgid(INVOICE))
     connection.settings_dict["ATOMIC_REQUESTS"] = True

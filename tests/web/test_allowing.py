@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from tests.damage import run
 from tests.drift.making import make_finding
+from tests.web.once import nonce
 from tests.web.recorded import address, log_in, look, read, see, words
 from trigger_ops import api
 from trigger_ops.drift import Finding
@@ -51,7 +52,7 @@ def number() -> int:
 
 
 def send(client: Client, **fields: Any) -> HttpResponse:
-    given = {"reason": REASON, "lasts": "7d", **fields}
+    given = {"reason": REASON, "lasts": "7d", "nonce": nonce(client), **fields}
     response: HttpResponse = client.post(address("allowance_add"), given)
     return response
 
@@ -77,7 +78,8 @@ def allow(number: int) -> Allowance:
 
 def expire(client: Client, *rows: Allowance) -> HttpResponse:
     chosen = {"action": "expire", "index": 0, "_selected_action": [row.pk for row in rows]}
-    response: HttpResponse = client.post(address("allowance_changelist"), chosen)
+    page = address("allowance_changelist")
+    response: HttpResponse = client.post(page, {**chosen, "nonce": nonce(client)})
     return response
 
 
@@ -224,7 +226,7 @@ def test_its_page_has_a_button_that_ends_it(number: int) -> None:
     )
     assert form
     assert "csrfmiddlewaretoken" in form[2]
-    fields = dict(re.findall(r'name="(\w+)" value="(\w+)"', form[2]))
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]+)"', form[2]))
     fields.pop("csrfmiddlewaretoken")
     client.post(form[1], fields)
     row.refresh_from_db()

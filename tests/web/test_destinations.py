@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from tests.damage import run
 from tests.drift.making import make_finding
+from tests.web.once import nonce
 from tests.web.recorded import address, log_in, look, read, see, words
 from trigger_ops import conf
 from trigger_ops.models import Notice
@@ -47,7 +48,8 @@ def ann() -> Client:
 
 
 def send(client: Client, name: str = "team") -> HttpResponse:
-    response: HttpResponse = client.post(address(TEST), {"destination": name})
+    fields = {"destination": name, "nonce": nonce(client)}
+    response: HttpResponse = client.post(address(TEST), fields)
     return response
 
 

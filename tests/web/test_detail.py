@@ -22,11 +22,14 @@ from django.utils.http import urlencode
 
 from demo_site.past import damage as past
 from tests.damage import pgid, run
+from tests.web.test_triggers import thousand
 from trigger_ops import api
 from trigger_ops.admin import TriggerAdmin
 from trigger_ops.models import DriftRun, LedgerEntry, Session, Trigger
 from trigger_ops.web import evidence
 from trigger_ops.web.keys import parse_key
+
+__all__ = ["thousand"]
 
 second = AdminSite("second")
 second.register(Trigger, TriggerAdmin)
@@ -438,6 +441,27 @@ def test_a_function_of_5000_lines(query: dict[str, str], ann: Client) -> None:
     assert time.process_time() - began < 10
     installed = code_in(markup, "Installed: as PostgreSQL prints it")
     assert all(line in installed for line in lines)
+
+
+@pytest.mark.parametrize("damage", [lambda: None, past.gut], ids=["calm", "tampered"])
+def test_one_of_a_thousand_triggers_takes_as_many_queries_as_one_of_few(
+    damage: Callable[[], None], ann: Client, request: pytest.FixtureRequest
+) -> None:
+    def asked() -> int:
+        evidence.forget()
+        shown(ann, INVOICE)  # conditions are spelled once in a process
+        evidence.forget()
+        with (
+            CaptureQueriesContext(connection) as queries,
+            CaptureQueriesContext(connections["archive"]) as others,
+        ):
+            shown(ann, INVOICE)
+        return len(queries) + len(others)
+
+    damage()
+    few = asked()
+    request.getfixturevalue("thousand")
+    assert asked() == few
 
 
 def test_what_is_far_from_a_change_is_folded_unless_asked_for(ann: Client) -> None:

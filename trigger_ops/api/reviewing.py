@@ -12,7 +12,6 @@ from django.utils.translation import gettext_noop as _
 from trigger_ops.api.inspecting import known
 from trigger_ops.durations import duration as read_duration
 from trigger_ops.exceptions import SessionRefused, UnknownSession
-from trigger_ops.ledger.guard import guard_home
 from trigger_ops.ledger.sessions import read_sessions
 from trigger_ops.ledger.tables import reading
 from trigger_ops.records import Actor, SessionRecord
@@ -27,7 +26,7 @@ from trigger_ops.sessions.reporting import (
     account_of,
     reports_on,
 )
-from trigger_ops.sessions.requests import actor_of, session_request
+from trigger_ops.sessions.requests import actor_of, home_of_sessions, session_request
 from trigger_ops.sessions.running import RunningSession
 from trigger_ops.states import SessionState
 
@@ -261,13 +260,4 @@ def _one_moment(using: str) -> Iterator[tuple[str, str]]:
 def _place(using: str) -> tuple[str, str]:
     alias = known(using)
     with outside_all():
-        home = guard_home(alias)
-    if home is None:
-        raise SessionRefused(
-            _(
-                'The tables of sessions are missing on "%(alias)s": run manage.py migrate '
-                "--database %(alias)s, then manage.py pgtrigger guard install."
-            ),
-            alias=alias,
-        )
-    return alias, home
+        return alias, home_of_sessions(alias)

@@ -73,11 +73,11 @@ def session_request(
     )
 
 
-def guard_on(alias: str) -> GuardState:
-    """Return the guard of a database.
+def home_of_sessions(alias: str) -> str:
+    """Return the schema of a database that has the tables of sessions.
 
     Raises:
-        SessionRefused: where it is not on, our tables are missing, or there is no PostgreSQL.
+        SessionRefused: where they are missing, or there is no PostgreSQL.
         DatabaseUnreadable: when the database cannot be asked.
     """
     if connections[alias].vendor != "postgresql":
@@ -97,7 +97,17 @@ def guard_on(alias: str) -> GuardState:
             ),
             alias=alias,
         )
-    guard = read_guard(alias, home)
+    return home
+
+
+def guard_on(alias: str) -> GuardState:
+    """Return the guard of a database.
+
+    Raises:
+        SessionRefused: where it is not on, our tables are missing, or there is no PostgreSQL.
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    guard = read_guard(alias, home_of_sessions(alias))
     if guard is None:
         raise SessionRefused(
             _(

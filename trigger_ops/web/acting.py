@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from trigger_ops import api
 from trigger_ops.applier import RunReport
@@ -18,16 +18,18 @@ from trigger_ops.planner import Plan
 from trigger_ops.rendering.runs import summary
 from trigger_ops.rendering.wording import printable
 from trigger_ops.sessions.requests import stated_reason
-from trigger_ops.states import Hazard
+from trigger_ops.states import Hazard, Result
 from trigger_ops.web import evidence
 from trigger_ops.web.action_requests import Asked, asked_of, plans_of
 from trigger_ops.web.columns import english
 from trigger_ops.web.detail_repair import LOCKS
 from trigger_ops.web.highlighting import highlighted
-from trigger_ops.web.nonces import issue, spend
+from trigger_ops.web.nonces import SENT_BEFORE, spend
 from trigger_ops.web.pages import Page
 from trigger_ops.web.people import actor_of_user
 from trigger_ops.web.recent_actions import note
+
+_STUCK = (Result.FAILED, Result.SKIPPED)
 
 MOST_ROWS = 2_000
 """Ledger rows of one run that its page shows."""
@@ -38,20 +40,13 @@ AN_ACTION = Sentence(gettext_noop("An action"))
 class Action(Page):
     """A page that an action goes through: POST alone, and only for whoever may do that."""
 
+    not_so = gettext_lazy("Nothing was done: choose triggers in the list, then an action.")
+
     # The applier commits table by table: a request in one transaction cannot.
     @transaction.non_atomic_requests
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer, or say why not."""
         return super().dispatch(request, *args, **kwargs)
-
-    def http_method_not_allowed(
-        self, request: HttpRequest, *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        """Say that nothing is done by opening an address."""
-        said = _("Nothing was done: choose triggers in the list, then an action.")
-        response = self.sentence(said, status=405)
-        response["Allow"] = "POST"
-        return response
 
     def asked(self) -> Asked:
         """Return what the form asks for, once it is certain that whoever asks may have it."""
@@ -81,11 +76,11 @@ class Action(Page):
             refusal=printable(refusal),
             plans=[_told(plan) for plan in plans],
             work=sum(len(plan.work) for plan in plans),
+            stuck=any(step.result in _STUCK for plan in plans for step in plan.steps),
             obstacles=[english(printable(one)) for plan in plans for one in plan.obstacles],
             hazards=sorted(hazards.items()),
             ticked=posted.getlist("allow"),
             fingerprint=_fingerprint(plans),
-            nonce=issue(self.request),
             reason=posted.get("reason", ""),
             run=self.url("action_run"),
             back=self.url("trigger_changelist"),
@@ -118,8 +113,7 @@ class CarryOut(Action):
             told = said % {"text": asked.typed}
             return self.confirmation(asked, plans, refusal=told, status=400)
         if not spend(request, posted.get("nonce", "")):
-            said = _("This form was sent before: look at what it did before you send it again.")
-            return self.confirmation(asked, plans, refusal=said, status=409)
+            return self.confirmation(asked, plans, refusal=str(SENT_BEFORE), status=409)
         if posted.get("fingerprint") != _fingerprint(plans):
             said = _(
                 "The database is not as it was when this was planned: look again, then confirm."

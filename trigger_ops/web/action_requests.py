@@ -13,6 +13,7 @@ from trigger_ops.durations import duration
 from trigger_ops.exceptions import UnknownSelector
 from trigger_ops.inspection import InspectedTrigger, Scope
 from trigger_ops.planner import Request
+from trigger_ops.rendering.wording import printable
 from trigger_ops.states import Verb
 from trigger_ops.web.detail_repair import PERMISSIONS
 from trigger_ops.web.evidence import evidence
@@ -59,7 +60,8 @@ def asked_of(posted: QueryDict) -> Asked:
         raise UnknownSelector(_("No trigger is chosen: tick some in the list."))
     if len(keys) > MOST:
         raise UnknownSelector(_("These are too many at once: use manage.py pgtrigger."))
-    name = keys[0][0].rpartition(":")[2] if len(keys) == 1 else str(len(keys))
+    # As it can be seen, and typed.
+    name = printable(keys[0][0].partition(":")[2]) if len(keys) == 1 else str(len(keys))
     return Asked(
         verb=verb,
         keys=keys,

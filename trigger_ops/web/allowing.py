@@ -7,10 +7,12 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -29,6 +31,7 @@ from trigger_ops.rendering.wording import printable
 from trigger_ops.web import columns
 from trigger_ops.web.columns import Table
 from trigger_ops.web.filters import choosing, occurring
+from trigger_ops.web.nonces import SENT_BEFORE, issue, spend
 from trigger_ops.web.pages import Page, placed
 from trigger_ops.web.people import actor_of_user
 from trigger_ops.web.records import RecordAdmin
@@ -55,12 +58,19 @@ def _code(row: Allowance) -> str:
     return printable(row.code.removeprefix("trigger_ops."))
 
 
+class EndForm(ActionForm):
+    """The form above the list, which acts once."""
+
+    nonce = forms.CharField(label="", required=False, widget=forms.HiddenInput)
+
+
 class AllowanceAdmin(RecordAdmin):
     """Allowances. One is added through a form of our own, which knows the findings that are open."""
 
     ages = True
     nothing = gettext_lazy("Nobody answers for a finding.")
     actions = ("expire",)
+    action_form = EndForm
     acting_permissions = {"expire": REVIEW}
     list_display = (
         columns.named(_code, _allowance("code").verbose_name, ordering="code"),
@@ -111,6 +121,17 @@ class AllowanceAdmin(RecordAdmin):
         """Return allowances, with whether each is live by the clock of the database."""
         live: QuerySet[Any] = super().get_queryset(request).annotate(is_live=_LIVE)
         return live
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Give the form of the actions its text."""
+        response = super().changelist_view(request, extra_context)
+        if isinstance(response, TemplateResponse) and response.context_data:
+            form = response.context_data.get("action_form")
+            if form is not None:
+                form.initial["nonce"] = issue(request)
+        return response
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Tell whether whoever asks may answer for a finding."""
@@ -214,7 +235,7 @@ class AllowForm(forms.Form):
         try:
             return duration(self.cleaned_data["lasts"])
         except BadDuration as error:
-            raise forms.ValidationError(error.told()) from error
+            raise forms.ValidationError(printable(error.told())) from error
 
 
 class AllowFinding(Page):
@@ -233,6 +254,9 @@ class AllowFinding(Page):
         form = AllowForm(found, request.POST)
         if not form.is_valid():
             return self._shown(form, status=422)
+        if not spend(request, request.POST.get("nonce", "")):
+            form.add_error(None, str(SENT_BEFORE))
+            return self._shown(form, status=409)
         try:
             made = api.allow(
                 form.cleaned_data["finding"],
@@ -259,12 +283,15 @@ class AllowFinding(Page):
             status=status,
             form=form,
             back=self._list(),
+            sees=self.may("trigger_ops.view_allowance"),
             opts=Allowance._meta,
         )
 
     def _list(self) -> str:
-        seen = self.may("trigger_ops.view_allowance")
-        return self.url("allowance_changelist") if seen else self.url("trigger_changelist")
+        for model in ("allowance", "trigger"):
+            if self.may(f"trigger_ops.view_{model}"):
+                return self.url(f"{model}_changelist")
+        return reverse("admin:index", current_app=self.place.name)
 
     def _logged(self, made: AllowanceRecord) -> None:
         """Have the admin remember who did it, as of anything that is added here."""

@@ -14,6 +14,7 @@ from django.template.loader import render_to_string
 from django.urls import NoReverseMatch, reverse
 
 from trigger_ops.records import SessionRecord
+from trigger_ops.web.nonces import issue
 
 # A theme may have scripts in the attributes, and in these a ">".
 _BODY = re.compile(rb"""<body\b(?:"[^"]*"|'[^']*'|[^"'>])*>""", re.IGNORECASE)
@@ -49,11 +50,18 @@ def _is_plain_page(response: HttpResponse) -> bool:
 
 
 def _shown(request: HttpRequest, record: SessionRecord) -> dict[str, Any]:
-    site = getattr(request, "current_app", None) or "admin"
+    site = _site_of(request)
     try:
         end = reverse("admin:trigger_ops_session_end", args=[record.id], current_app=site)
         page = reverse("admin:trigger_ops_session_detail", args=[record.id], current_app=site)
         page += f"?{urlencode({'database': record.database})}"
     except NoReverseMatch:
         end = page = ""
-    return {"session": record, "end": end, "page": page}
+    return {"session": record, "end": end, "page": page, "nonce": issue(request)}
+
+
+def _site_of(request: HttpRequest) -> str | None:
+    """Return the name of the AdminSite that a page is in, also where its view does not set it."""
+    match = request.resolver_match
+    names = zip(match.app_names, match.namespaces, strict=True) if match is not None else ()
+    return next((site for app, site in names if app == "admin"), None)

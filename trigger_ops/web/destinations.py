@@ -13,6 +13,7 @@ from django.db.models.functions import RowNumber
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from trigger_ops import api, conf
 from trigger_ops.exceptions import BadSettings, NotRecorded
@@ -21,6 +22,7 @@ from trigger_ops.models import DriftFinding, Notice
 from trigger_ops.records import Destination
 from trigger_ops.rendering.wording import printable
 from trigger_ops.web import columns
+from trigger_ops.web.nonces import SENT_BEFORE, spend
 from trigger_ops.web.pages import Page
 
 TEST = "trigger_ops.review_session"
@@ -82,10 +84,14 @@ class SendTest(Page):
     """Sends a test message to one destination."""
 
     permission = "trigger_ops.view_driftfinding"
+    not_so = gettext_lazy("Nothing was done: use the buttons in the list of destinations.")
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Send it, and say on the list what came of it."""
         self.require(TEST)
+        if not spend(request, request.POST.get("nonce", "")):
+            messages.error(request, SENT_BEFORE)
+            return HttpResponseRedirect(self.url("destinations"))
         name = request.POST.get("destination", "")
         try:
             (sent,) = api.send_test([name])

@@ -20,7 +20,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from trigger_ops import api
-from trigger_ops.exceptions import NotRecorded
 from trigger_ops.ledger.recording import reading_records
 from trigger_ops.models import DriftFinding, DriftRun, DriftTarget
 from trigger_ops.states import Level, TargetState
@@ -56,13 +55,10 @@ class DriftHistory(Page):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show the last 30 days."""
-        try:
-            with reading_records() as book:
-                days = read_days(book.alias, _today(book.now))
-                now_open = _open(book.alias)
-                stale = stale_banner(book)
-        except NotRecorded as error:
-            return self.sentence(error.told(), status=503)
+        with reading_records() as book:
+            days = read_days(book.alias, _today(book.now))
+            now_open = _open(book.alias)
+            stale = stale_banner(book)
         chart = charted(days)
         return self.page(
             "chart.html",

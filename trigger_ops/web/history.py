@@ -54,7 +54,9 @@ class PlacedAdmin(RecordAdmin):
                 told % {"alias": printable(asked), "nearest": nearest(asked, aliases).told()}
             )
         if not aliases:
-            raise UnknownDatabase(_("No database of this project is PostgreSQL."))
+            raise UnknownDatabase(
+                _("No database of this project is PostgreSQL: add one to settings.DATABASES.")
+            )
         return asked or aliases[0]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:

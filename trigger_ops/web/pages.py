@@ -12,7 +12,9 @@ from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.generic import View
 
 from trigger_ops.exceptions import (
@@ -27,6 +29,9 @@ from trigger_ops.exceptions import (
     UnknownSession,
 )
 from trigger_ops.models import Trigger
+from trigger_ops.rendering.wording import printable
+from trigger_ops.web.nonces import issue
+from trigger_ops.web.trouble import is_refusal, next_step, refusal
 
 LOGGER = logging.getLogger("trigger_ops")
 
@@ -56,6 +61,8 @@ class Page(View):
 
     site: AdminSite | None = None
     permission = "trigger_ops.view_trigger"
+    not_so: str | Promise = gettext_lazy("Nothing was done: this page is to be looked at.")
+    """What somebody is told who asks it in another way than it answers."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer, or say why not."""
@@ -67,7 +74,22 @@ class Page(View):
             return self._forbidden(error.permission)
         except TriggerOpsError as error:
             found = [status for kinds, status in _STATUSES if isinstance(error, kinds)]
-            return self.sentence(error.told(), status=found[0] if found else 400)
+            status = found[0] if found else 400
+            step = next_step(error) if status == 503 else ""
+            return self.sentence(printable(error.told()), status=status, step=step)
+        except DatabaseError as error:
+            if not is_refusal(error):
+                raise
+            return self.sentence(refusal(error), status=503, step=next_step(error))
+
+    def http_method_not_allowed(
+        self, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Say that nothing is done in this way."""
+        response = self.sentence(str(self.not_so), status=405)
+        ways = [way for way in ("get", "head", "post") if hasattr(self, way)]
+        response["Allow"] = ", ".join(ways).upper()
+        return response
 
     @property
     def place(self) -> AdminSite:
@@ -96,6 +118,8 @@ class Page(View):
                 "title": title,
                 "opts": Trigger._meta,
                 "may": self.permissions(),
+                # Called where it stands, so that each form has one of its own.
+                "nonce": functools.partial(issue, self.request),
                 **context,
             },
             status=status,
@@ -127,11 +151,13 @@ class Page(View):
             "forbidden.html", title=_("Not permitted"), status=403, permission=permission
         )
 
-    def sentence(self, sentence: str, *, status: int) -> HttpResponse:
-        """Answer with one sentence that says what is wrong and what to do next."""
-        return self.page(
-            "sentence.html", title=_("This cannot be shown"), status=status, sentence=sentence
-        )
+    def sentence(self, sentence: str, *, status: int, step: str = "") -> HttpResponse:
+        """Answer with one sentence that says what is wrong and what to do next.
+
+        ``step`` is what to do, where the sentence does not say it.
+        """
+        title = _("This cannot be shown")
+        return self.page("sentence.html", title=title, status=status, sentence=sentence, step=step)
 
 
 def placed(site: AdminSite, page: type[Page]) -> Answer:
@@ -146,18 +172,19 @@ def placed(site: AdminSite, page: type[Page]) -> Answer:
             return response.render() if isinstance(response, TemplateResponse) else response
         except (DatabaseError, InterfaceError) as error:
             LOGGER.warning("trigger_ops: %s cannot be shown: %s", request.path, error)
-            return _without_database()
+            return _without_page(error)
 
     return answered
 
 
-def _without_database() -> HttpResponse:
+def _without_page(error: Exception) -> HttpResponse:
     """Answer where not even the user is known: that, too, takes the database."""
-    response = HttpResponse(
-        _("The database cannot be asked. Try again when it answers; then: manage.py pgtrigger ls")
-        + "\n",
-        status=503,
-        content_type="text/plain; charset=utf-8",
-    )
+    if is_refusal(error):
+        told = f"{refusal(error)} {next_step(error)}"
+    else:
+        told = _(
+            "The database cannot be asked. Try again when it answers; then: manage.py pgtrigger ls"
+        )
+    response = HttpResponse(f"{told}\n", status=503, content_type="text/plain; charset=utf-8")
     response["Cache-Control"] = "no-store"
     return response

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
+from django.core.exceptions import ValidationError
 from django.db import models
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from trigger_ops import conf
-from trigger_ops.exceptions import DatabaseUnreadable, NotRecorded
 from trigger_ops.ledger.recording import reading_records
 from trigger_ops.models import DriftFinding
 from trigger_ops.rendering.wording import printable
 from trigger_ops.web import columns
 from trigger_ops.web.columns import Column, Table
 from trigger_ops.web.freshness import stale_banner
-from trigger_ops.web.pages import Forbidden, Page, placed
+from trigger_ops.web.nonces import SENT_BEFORE, issue, spend
+from trigger_ops.web.pages import Page, placed
 
 if TYPE_CHECKING:
     RecordAdminBase = admin.ModelAdmin[Any]
@@ -54,12 +58,10 @@ class RecordPage(Page):
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         """Show it, if the tables are there."""
-        try:
-            self.record_admin.look(request)
-            response = self.show(request, **kwargs)
-            return response.render() if isinstance(response, TemplateResponse) else response
-        except (NotRecorded, DatabaseUnreadable) as error:
-            return self.sentence(error.told(), status=503)
+        self.record_admin.look(request)
+        response = self.show(request, **kwargs)
+        # Rendered here: rows are read as they are shown.
+        return response.render() if isinstance(response, TemplateResponse) else response
 
 
 class ActingRecordPage(RecordPage):
@@ -68,8 +70,16 @@ class ActingRecordPage(RecordPage):
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
         """Act on the rows that were chosen."""
         needed = self.record_admin.acting_permissions.get(request.POST.get("action", ""))
-        if needed is not None and not self.may(needed):
-            raise Forbidden(needed)
+        if needed is not None:
+            self.require(needed)
+            if not spend(request, request.POST.get("nonce", "")):
+                messages.error(request, SENT_BEFORE)
+                return HttpResponseRedirect(request.get_full_path())
+        try:
+            for one in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                self.record_admin.opts.pk.to_python(one)
+        except ValidationError:
+            return self.sentence(_("These are no rows of this list: choose some."), status=404)
         return self.get(request, **kwargs)
 
 
@@ -145,6 +155,12 @@ class RecordAdmin(RecordAdminBase):
         """Return the rows of the database that they are recorded in."""
         return super().get_queryset(request).using(self.alias(request))
 
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        """Return a row, None where there is none; an empty ``?_to_field=`` names no field."""
+        return super().get_object(request, object_id, from_field or None)
+
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Return what is on the page of a row."""
         return self.shown
@@ -175,7 +191,9 @@ class RecordAdmin(RecordAdminBase):
         """Show a row with the tables that belong to it."""
         row = self.get_object(request, unquote(object_id))
         context: dict[str, Any] = {}
-        if row is not None:
+        if row is None:
+            object_id = printable(unquote(object_id))  # Django tells it as it is
+        else:
             named = Named(pk=row.pk, told=printable(str(row)), _meta=row._meta)
             context = {
                 "original": named,
@@ -183,6 +201,7 @@ class RecordAdmin(RecordAdminBase):
                 "tables": self.tables(request, row),
                 "pages": self.pages_of(request, row),
                 "acts": self.acts(request, row),
+                "nonce": functools.partial(issue, request),
             }
         return super().change_view(
             request, object_id, form_url, {**context, **(extra_context or {})}

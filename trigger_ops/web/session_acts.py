@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from trigger_ops import api
 from trigger_ops.exceptions import BadDuration, Refused, SessionRefused, TriggerOpsError
@@ -19,6 +19,7 @@ from trigger_ops.rendering.wording import printable
 from trigger_ops.sessions.ending import Revocation
 from trigger_ops.states import SessionState
 from trigger_ops.web.logins import bound, unbind
+from trigger_ops.web.nonces import SENT_BEFORE, spend
 from trigger_ops.web.session_basics import LIVE, STATES, SessionsPage, clock
 from trigger_ops.web.session_page import show
 
@@ -31,6 +32,8 @@ class Unsaid(TriggerOpsError):
 
 class SessionAct(SessionsPage):
     """Something that is done to one session: POST alone, and back to its page."""
+
+    not_so = gettext_lazy("Nothing was done: use the buttons on the page of the session.")
 
     def post(self, request: HttpRequest, session: int) -> HttpResponse:
         """Do it, or show the session with why it was not done."""
@@ -52,14 +55,10 @@ class SessionAct(SessionsPage):
         """
         raise NotImplementedError
 
-    def http_method_not_allowed(
-        self, request: HttpRequest, *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        """Say that nothing is done by opening an address."""
-        said = _("Nothing was done: use the buttons on the page of the session.")
-        response = self.sentence(said, status=405)
-        response["Allow"] = "POST"
-        return response
+    def once(self) -> None:
+        """Refuse a form that was sent before; one that does not say enough may be sent again."""
+        if not spend(self.request, self.request.POST.get("nonce", "")):
+            raise SessionRefused(str(SENT_BEFORE))
 
     def _not_done(self, session: int, sentence: str, *, status: int) -> HttpResponse:
         if not self.may("trigger_ops.view_session"):
@@ -99,6 +98,7 @@ class ReviewSession(SessionAct):
         verdict = posted.get("verdict", "")
         if verdict not in VERDICTS:
             raise Unsaid(_("Say whether you approve or deny: use one of the two buttons."))
+        self.once()
         found = api.review_session(
             session,
             reviewer=self.actor,
@@ -124,8 +124,9 @@ class ExtendSession(OwnersAct):
         longer = posted.get("longer", "").strip()
         if not longer:
             raise Unsaid(_("Say how much longer it is to last, such as 15m."))
+        self.once()
         found = api.find_session(session, using=self.alias)
-        # A form that is sent twice extends once: it says how often that had been done before.
+        # Nor is it extended once more than somebody saw: the form says how often that had been done.
         if posted.get("extensions", str(found.extensions)) != str(found.extensions):
             told = _(
                 "Session %(number)d was extended meanwhile: look at its end before you do it."
@@ -143,6 +144,7 @@ class EndSession(OwnersAct):
     def act(self, session: int) -> str:
         """End it, and let this login go."""
         before = api.find_session(session, using=self.alias)
+        self.once()
         found = api.end_session(session, actor=self.actor, using=self.alias)
         binding = bound(self.request)
         if binding is not None and (binding.session, binding.database) == (session, self.alias):
@@ -162,6 +164,7 @@ class RevokeSession(OwnersAct):
         reason = self.request.POST.get("reason", "").replace("\0", "").strip()
         if not reason:
             raise Unsaid(_("A revocation needs a reason: say why it is revoked."))
+        self.once()
         done = api.revoke_session(session, reason=reason, actor=self.actor, using=self.alias)
         found = api.find_session(session, using=self.alias)
         if done.remaining:

@@ -34,7 +34,13 @@ class AskForm(forms.Form):
 
     triggers = forms.MultipleChoiceField(
         label=gettext_lazy("Triggers that are to stand aside"),
-        error_messages={"required": gettext_lazy("Choose at least one trigger.")},
+        error_messages={
+            "required": gettext_lazy("Choose at least one trigger."),
+            # Django's own repeats what was sent.
+            "invalid_choice": gettext_lazy(
+                "Select a valid choice: what was sent is none of these triggers."
+            ),
+        },
     )
     history = forms.BooleanField(
         required=False,
@@ -68,7 +74,7 @@ class AskForm(forms.Form):
         try:
             return stated_reason(self.cleaned_data["reason"])
         except SessionRefused as error:
-            raise forms.ValidationError(error.told()) from error
+            raise forms.ValidationError(printable(error.told())) from error
 
     def clean_duration(self) -> str:
         """Refuse what is no duration."""
@@ -76,7 +82,7 @@ class AskForm(forms.Form):
         try:
             duration(given)
         except BadDuration as error:
-            raise forms.ValidationError(error.told()) from error
+            raise forms.ValidationError(printable(error.told())) from error
         return given.strip()
 
     def clean(self) -> None:
@@ -139,9 +145,9 @@ class SessionAsk(SessionsPage):
                 surface=SURFACE,
             )
         except UnknownSelector as error:
-            form.add_error("triggers", error.told())
+            form.add_error("triggers", printable(error.told()))
         except BadDuration as error:
-            form.add_error("duration", error.told())
+            form.add_error("duration", printable(error.told()))
         except SessionRefused as error:
             # Somebody who is impatient sends it twice at once: both find the one session.
             before = self._sent_before(asked["nonce"])

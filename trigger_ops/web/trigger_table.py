@@ -110,9 +110,10 @@ class TriggerTable(tables.Table):  # type: ignore[misc]  # it has no hints
         """Take triggers in registry order. ``address`` is of a trigger's own page."""
         self._address = address
         self._all_chosen = all_chosen
+        columns = [one for one in order_by if one.removeprefix("-") in self.base_columns]
         super().__init__(
             sorted(map(row_of, triggers), key=lambda row: row.severity[0]),
-            order_by=tuple(order_by) or None,
+            order_by=tuple(columns) or None,
             exclude=() if may_act else ("chosen",),
         )
 
