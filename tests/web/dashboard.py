@@ -98,6 +98,7 @@ def _looks() -> Iterator[Way]:
     for model in ("ledgerentry", "driftrun", "driftfinding", "allowance", "change"):
         yield Way(f"{model}_changelist", (f"view_{model}",))
         yield Way(f"{model}_change", (f"view_{model}",))
+    yield Way("runbook", ())  # is no secret
     yield Way("drift_history", ("view_driftrun",))
     yield Way("destinations", ("view_driftfinding",))
     yield Way("destination_test", ("view_driftfinding",), 405)
@@ -161,6 +162,7 @@ def pages(site: admin.AdminSite = admin.site) -> list[tuple[str, str]]:
 
 NOWHERE: dict[str, dict[str, Any]] = {
     "trigger_detail": {"uri": INVOICE},
+    "runbook": {"code": "C001"},
     "action_result": {"run": uuid.UUID(int=0)},
     **{
         f"session_{one}": {"session": 1}
@@ -243,6 +245,7 @@ def make_world() -> World:
         owner=owner,
         at={
             "trigger_detail": {"uri": INVOICE},
+            "runbook": {"code": "C001"},
             "action_result": {"run": done.run},
             **{f"session_{one}": live for one in ("detail", "extend", "end", "revoke")},
             **{f"session_{one}": live for one in ("json", "csv")},
