@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from tests.catalogue import GERMAN, pieces, read_catalogue
+from tests.web.once import nonce
 
 ENGLISH = pieces(read_catalogue(GERMAN)[1])
 """What no page in German may say."""
@@ -80,7 +81,8 @@ class Reader:
 
     def sends(self, page: str, *sentences: str, status: int = 200, **fields: str) -> str:
         """Send a form, follow where it leads, and see that this is German."""
-        response = self.client.post(page, fields, follow=True)
+        sent = {"nonce": nonce(self.client), **fields}
+        response = self.client.post(page, sent, follow=True)
         return self.understands(response, *sentences, status=status)
 
     def understands(self, response: HttpResponse, *sentences: str, status: int) -> str:
