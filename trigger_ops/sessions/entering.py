@@ -49,7 +49,9 @@ class Entrance:
     """The way into sessions on one connection: first of its execute wrappers.
 
     ``_entered`` is what this transaction has entered, None where a rollback to a savepoint made
-    that unknown. ``_untouched`` says that it did nothing else yet, ``_reads`` that it is read-only.
+    that unknown. ``_untouched`` says that it did nothing else yet, ``_reads`` that it is read-only,
+    ``_haunted`` that it has left a session that goes on: a rollback that nobody sees, on a cursor
+    of the driver's, brings what was set back.
     """
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
@@ -57,7 +59,7 @@ class Entrance:
         self.members: list[Presence] = []
         self._raw: Any = connection.connection
         self._entered: tuple[int, ...] | None = ()
-        self._untouched = self._reads = False
+        self._untouched = self._reads = self._haunted = False
         self._joined: set[int] = set()
         self._timeouts = Timeouts()
         self._kept: list[Statement] = []
@@ -76,18 +78,15 @@ class Entrance:
         status = self._observe()
         if self.connection.needs_rollback:
             return send()
-        template = statements.template_of(sql, self.connection.connection)
-        start = statements.beginning(template)
         sessions = sessions_on(self.connection)
         if status is Status.IN_TRANSACTION or (status is Status.IDLE and not self._autocommit()):
-            return self._inside(send, sessions, template, start)
-        named = statements.is_named(context["cursor"])
-        if status is Status.IDLE and sessions and not named and not statements.runs_outside(start):
-            with self._noting(sessions, template):
+            return self._inside(send, sessions)
+        if status is Status.IDLE and sessions and not send.runs_outside():
+            with self._noting(sessions, send.template):
                 if send.takes_one_statement():
-                    return self._in_own_transaction(send, sessions, template)
-                return self._prefixed(send, sessions, template)
-        return self._watched(send, start)
+                    return self._in_own_transaction(send, sessions)
+                return self._prefixed(send, sessions)
+        return self._watched(send)
 
     def join(self, session: Presence) -> None:
         """Let a session begin: at once where a transaction is open, else with the next one."""
@@ -102,6 +101,7 @@ class Entrance:
             self.members.remove(session)
         try:
             if self._observe() is Status.IN_TRANSACTION and not self._reads:
+                self._haunted = self._haunted or not session.opened_here
                 self.write_kept()
                 self._synchronise(sessions_on(self.connection))
         finally:
@@ -126,39 +126,41 @@ class Entrance:
 
     def _forget(self) -> None:
         self._entered = ()
-        self._untouched = self._reads = False
+        self._untouched = self._reads = self._haunted = False
         self._joined.clear()
         self._timeouts = Timeouts()
         self._kept.clear()
 
-    def _inside(
-        self, send: Sending, sessions: tuple[Presence, ...], template: str, start: str
-    ) -> Any:
+    def _inside(self, send: Sending, sessions: tuple[Presence, ...]) -> Any:
         untouched, self._untouched = self._untouched, False
-        if statements.chooses_isolation(start):
-            if untouched and statements.must_be_first(start):
-                self._begin_again()
-            return self._watched(send, start)
-        if self._reads or statements.rolls_back(start):
-            return self._watched(send, start)
-        if statements.ends_transaction(start):
+        if self._haunted:
+            self._entered = None
+        if untouched and statements.must_be_first(send.start):
+            self._begin_again()
+        if statements.ends_transaction(send.start):
             self.write_kept()
-            return self._watched(send, start)
+        if self._reads or statements.is_about_transaction(send.start):
+            return self._watched(send)
         if not sessions:
             self._synchronise(sessions)
-            return self._watched(send, start)
-        with self._noting(sessions, template):
+            return self._watched(send)
+        return self._on_record(send, sessions)
+
+    def _on_record(self, send: Sending, sessions: tuple[Presence, ...]) -> Any:
+        with self._noting(sessions, send.template):
             self._synchronise(sessions)
             began = time.perf_counter()
             result = send()
             took = (time.perf_counter() - began) * 1000
-        if statements.is_worth_recording(start):
+        if statements.is_worth_recording(send.start):
             rows = send.rows()
             self._kept.append(
-                Statement(session=sessions[0], template=template, rows=rows, took_ms=took)
+                Statement(session=sessions[0], template=send.template, rows=rows, took_ms=took)
             )
-            if len(self._kept) >= MOST_KEPT:
-                self.write_kept()
+        if send.takes_back() and self._observe() is Status.IN_TRANSACTION:
+            self._resume()
+        if len(self._kept) >= MOST_KEPT:
+            self.write_kept()
         return result
 
     def _begin_again(self) -> None:
@@ -167,15 +169,15 @@ class Entrance:
             self.connection.connection.rollback()
         self._forget()
 
-    def _watched(self, send: Sending, start: str) -> Any:
+    def _watched(self, send: Sending) -> Any:
         """Run a statement as it is, and see what it made of the transaction."""
         try:
             return send()
         finally:
             status = self._observe()
-            if statements.makes_read_only(start) and status is Status.IN_TRANSACTION:
+            if statements.makes_read_only(send.start) and status is Status.IN_TRANSACTION:
                 self._reads = True
-            if statements.rolls_back(start) and status is Status.IN_TRANSACTION:
+            if send.takes_back() and status is Status.IN_TRANSACTION:
                 self._resume()
             self._rest()
 
@@ -192,20 +194,20 @@ class Entrance:
             rollback = Statement(session=sessions[0], template="ROLLBACK TO SAVEPOINT")
             self._kept.append(rollback)
 
-    def _prefixed(self, send: Sending, sessions: tuple[Presence, ...], template: str) -> Any:
-        prefix = f"SELECT {self._call(sessions, template)}; "
+    def _prefixed(self, send: Sending, sessions: tuple[Presence, ...]) -> Any:
+        prefix = f"SELECT {self._call(sessions, send.template)}; "
         # With parameters, each percent sign of the text has a meaning.
         result = send.after(prefix if send.params is None else prefix.replace("%", "%%"))
         if is_psycopg3:
             send.context["cursor"].nextset()
+        if self._observe() is Status.IN_TRANSACTION:
+            self._entered = None  # it has begun one, in which what was set goes on
         return result
 
-    def _in_own_transaction(
-        self, send: Sending, sessions: tuple[Presence, ...], template: str
-    ) -> Any:
+    def _in_own_transaction(self, send: Sending, sessions: tuple[Presence, ...]) -> Any:
         self._ask("BEGIN")
         try:
-            self._enter(sessions, template)
+            self._enter(sessions, send.template)
             result = send()
             self._ask("COMMIT")
         except BaseException:
