@@ -6,9 +6,17 @@ import hypothesis
 import pytest
 
 from tests.copies import Copies
+from tests.never_skipped import pytest_make_collect_report, pytest_runtest_makereport
 from tests.site import fresh_site, site, site_execute
 
-__all__ = ["copies", "fresh_site", "site", "site_execute"]
+__all__ = [
+    "copies",
+    "fresh_site",
+    "pytest_make_collect_report",
+    "pytest_runtest_makereport",
+    "site",
+    "site_execute",
+]
 
 # A slow machine is no failure.
 hypothesis.settings.register_profile("trigger_ops", deadline=None)

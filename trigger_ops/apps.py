@@ -23,12 +23,14 @@ class TriggerOpsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what needs all apps loaded."""
-        # Imported late: both need our models.
+        # Imported late: all of them need our models.
         from trigger_ops import checks
         from trigger_ops.guard.keeping import keep_gates
+        from trigger_ops.sessions.watching import watch_refusals
 
         checks.register()
         keep_gates()
+        watch_refusals()
         # Without a sender: pgtrigger's own receiver may install triggers for a later app.
         post_migrate.connect(remember_conditions, dispatch_uid="trigger_ops.remember_conditions")
 

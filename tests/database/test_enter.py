@@ -10,7 +10,8 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from demo_site.embedded import account as accounts
-from demo_site.embedded import binaries, server
+from demo_site.embedded import binaries, launch, server
+from tests.damage import pgid
 from tests.database.acts import (
     RECEIPT,
     Connect,
@@ -18,16 +19,20 @@ from tests.database.acts import (
     close,
     do,
     enter,
+    ignoring,
     in_session,
     limits,
     one,
     open_session,
+    policy,
     receipts,
     refused,
     rows_on_record,
     transaction,
 )
+from tests.guard.conftest import guard
 from tests.weaknesses.conftest import OwnServer, default_at, own_server
+from trigger_ops import api
 
 __all__ = ["own_server"]
 
@@ -279,6 +284,35 @@ def test_holders_are_found_by_their_lock_and_ended(
         do(other, "COMMIT")
     assert receipts(guarded) == ["r1"]
     assert do(guarded, LEASES, session) == []
+
+
+def test_the_log_file_of_a_server_has_what_psql_was_refused(
+    own_server: OwnServer, make_database: Callable[..., str]
+) -> None:
+    """Where the client handles the error in the database, nothing else tells of it."""
+    settings = own_server.settings(launch.find_running(own_server.home))
+    with default_at(**settings) as connection:
+        do(connection, "SELECT 1")
+    with default_at(**{**settings, "NAME": "postgres"}) as connection:
+        do(connection, "CREATE DATABASE told TEMPLATE weak")
+    try:
+        with default_at(**{**settings, "NAME": "told"}) as connection:
+            guard()
+            policy(connection, "session")
+            do(connection, "SET application_name = 'a script'")
+            do(
+                connection,
+                f"DO $$ BEGIN PERFORM {ignoring(RECEIPT).removeprefix('SELECT')};"
+                f" PERFORM _pgtrigger_should_ignore('{pgid(RECEIPT)}');"
+                " EXCEPTION WHEN OTHERS THEN NULL; END $$",
+            )
+            assert api.list_denials() == []
+    finally:
+        with default_at(**{**settings, "NAME": "postgres"}) as connection:
+            do(connection, "DROP DATABASE told WITH (FORCE)")
+    logged = (own_server.data / "server.log").read_text(encoding="utf-8", errors="replace")
+    said = f'LOG:  trigger_ops: {pgid(RECEIPT)} is not ignored for role "postgres" (a script).'
+    assert said in logged
 
 
 def test_a_transaction_in_a_session_cannot_be_prepared(

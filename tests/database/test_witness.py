@@ -471,6 +471,26 @@ def test_values_of_all_kinds_can_be_put_back_from_the_record(
     assert same is True
 
 
+def test_json_is_recorded_as_jsonb_has_it(
+    guarded: BaseDatabaseWrapper, watched: Callable[..., int]
+) -> None:
+    """What that does not take fails, rather than be changed unrecorded; keys are there once."""
+    session = watched("raw json")
+    zero = r'{"a": "\u0000"}'
+    do(guarded, "INSERT INTO t VALUES (1, %s)", zero)
+    with refused("22P05"), in_session(guarded, session):
+        do(guarded, "INSERT INTO t VALUES (2, %s)", zero)
+    with refused("22P05"), in_session(guarded, session):
+        do(guarded, "UPDATE t SET raw = '{}'")
+    with in_session(guarded, session):
+        do(guarded, "INSERT INTO t VALUES (3, %s)", '{"a": 1, "a": 2}')
+    assert both_images(guarded) == [(None, {"id": 3, "raw": {"a": 2}})]
+    assert do(guarded, "SELECT id, raw::text FROM t ORDER BY id") == [
+        (1, zero),
+        (3, '{"a": 1, "a": 2}'),
+    ]
+
+
 def test_a_table_that_changed_in_the_same_connection_is_recorded_as_it_is(
     guarded: BaseDatabaseWrapper, watched: Callable[..., int]
 ) -> None:

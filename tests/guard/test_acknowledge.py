@@ -124,6 +124,19 @@ def test_an_acknowledgement_covers_what_is_there_and_nothing_newer() -> None:
 
 
 @pytest.mark.usefixtures("watched")
+def test_an_acknowledgement_takes_nothing_away() -> None:
+    number = delete_one()
+    tables = ("trigger_ops_change", "trigger_ops_decision")
+    before = [run(f"SELECT to_jsonb(t)::text FROM {one} t ORDER BY 1") for one in tables]
+    assert api.acknowledge("default", [number], actor="user:ada", reason=REASON) == 1
+    after = [run(f"SELECT to_jsonb(t)::text FROM {one} t ORDER BY 1") for one in tables]
+    assert after == before
+    assert all(before)
+    said = run("SELECT transaction, actor, reason FROM trigger_ops_acknowledgement")
+    assert said == [(number, "user:ada", REASON)]
+
+
+@pytest.mark.usefixtures("watched")
 def test_all_or_only_some_are_acknowledged() -> None:
     first, second, third = delete_one(), delete_one(), delete_one()
     code, out, err = guard("acknowledge", str(first), "--reason", REASON)

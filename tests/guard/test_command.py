@@ -16,7 +16,7 @@ from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from demo_site.past.models import Receipt
-from tests.damage import install_sql, make_role, run
+from tests.damage import install_sql, make_role, pgid, run
 from tests.guard.parts import body, gate_body, put_stock_body
 from tests.guard.test_acknowledge import guard
 from tests.guard.test_ddl_guard import objects
@@ -61,6 +61,19 @@ def test_installed_shown_and_removed_again() -> None:
     assert guard("remove", "--reason", "a test")[0] == 0
     assert (bad(), status()["on"], body()) == ([], False, stock_ignore_body())
     assert run(WITNESSES) == [(0,)]
+
+
+@pytest.mark.usefixtures("guarded")
+def test_what_psql_does_to_a_trigger_is_found_and_not_in_the_log() -> None:
+    entries = run("SELECT count(*) FROM trigger_ops_ledgerentry")
+    disable = "ALTER TABLE past_receipt DISABLE TRIGGER {trigger}"
+    run(disable, trigger=pgid(RECEIPT))
+    run("ALTER TABLE past_receipt DISABLE TRIGGER trigger_ops_witness")
+    assert {"trigger_ops.E002", "trigger_ops.W006"} <= set(bad())
+    assert run("SELECT count(*) FROM trigger_ops_ledgerentry") == entries
+    run("ALTER TABLE past_receipt ENABLE TRIGGER {trigger}", trigger=pgid(RECEIPT))
+    run("ALTER TABLE past_receipt ENABLE ALWAYS TRIGGER trigger_ops_witness")
+    assert bad() == []
 
 
 @pytest.mark.usefixtures("guarded")

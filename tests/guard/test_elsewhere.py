@@ -21,6 +21,7 @@ from trigger_ops.applier import RunReport
 from trigger_ops.exceptions import Refused
 from trigger_ops.inspection import Scope
 from trigger_ops.inspection.ignoring import stock_ignore_body
+from trigger_ops.rendering.guard import CAVEAT
 from trigger_ops.states import ExitCode, Result, Verb
 
 INSTALL, REMOVE = Verb.GUARD_INSTALL, Verb.GUARD_REMOVE
@@ -201,6 +202,26 @@ def test_a_scope_does_not_take_the_witnesses_of_other_schemas_away(
     run("CREATE SCHEMA tenant")
     for scope in (Scope(path=("tenant",)), Scope(glob="tenant")):
         assert acts.make(INSTALL, scope=scope).work == ()
+
+
+def test_a_session_holds_for_its_triggers_name_in_every_schema(
+    guarded: BaseDatabaseWrapper,
+) -> None:
+    """The gate is told a name alone: what a tenant's trigger is called like stands aside too."""
+    run("CREATE SCHEMA tenant")
+    copy_of_receipts("tenant", call="public.")
+    for schema in ("public", "tenant"):
+        table = within(schema, "past_receipt")
+        run("INSERT INTO {table} (id, number) VALUES (1, 'r')", table=table)
+    session = open_session()
+    run("BEGIN")
+    run("SELECT trigger_ops_enter(%s)", str(session))
+    run("UPDATE {table} SET number = 'x'", table=within("tenant", "past_receipt"))
+    run("COMMIT")
+    assert run("SELECT number FROM {table}", table=within("tenant", "past_receipt")) == [("x",)]
+    (decision,) = run("SELECT trigger, session_id FROM trigger_ops_decision")
+    assert decision == (pgid(RECEIPT), session)
+    assert "every schema of the database" in CAVEAT
 
 
 # Functions that are called like ours --------------------------------------------------------------

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from pgtrigger import ignore
 
 from demo_site.past.models import Receipt
 from demo_site.tutorial.models import SoftDelete
@@ -28,6 +29,8 @@ from tests.management.sessions import (
 )
 from tests.weaknesses.conftest import default_at
 from trigger_ops import api
+from trigger_ops.exceptions import SessionRefused
+from trigger_ops.sessions.actors import operating_system_actor
 
 pytestmark = pytest.mark.usefixtures("guarded")
 
@@ -35,7 +38,7 @@ CONTRACT = (
     *("schema", "id", "state", "triggers", "reason", "ticket", "opened_by", "reviews", "opened"),
     *("expires", "ended", "end_cause", "statements", "changes", "findings"),
 )
-READING = (("list",), ("show", "1"), ("report", "1"), ("export", "1"))
+READING = (("list",), ("list", "--denied"), ("show", "1"), ("report", "1"), ("export", "1"))
 
 
 def correct(old: str, new: str, **named: Any) -> int:
@@ -203,9 +206,102 @@ def test_an_export_has_one_document_a_line_kind_after_kind(pgtrigger: Run) -> No
     assert by_kind["review"]["remark"] == "looks right"
     assert by_kind["change"]["schema"] == "public"
     assert by_kind["change"]["new"]["number"] == "B1"
-    assert pgtrigger("session", "export", str(number)) == pgtrigger(
-        "session", "export", str(number)
+
+
+def events(number: int) -> list[tuple[str, str]]:
+    return [(one.kind, one.actor) for one in api.show_session(number).events]
+
+
+def test_that_a_session_was_exported_is_on_record_and_in_the_export(pgtrigger: Run) -> None:
+    receipts("A1")
+    number = correct("A1", "B1")
+    before = events(number)
+    exported = [("exported", operating_system_actor())]
+    for times in (1, 2):
+        found = lines(pgtrigger("session", "export", str(number)))
+        told = [one["event"] for one in found if one["kind"] == "event"]
+        assert [(one["kind"], one["actor"]) for one in told] == before + exported * times
+        assert events(number) == before + exported * times
+    assert api.session_report(number).clean
+
+
+def test_an_export_takes_nothing_but_the_right_to_read(
+    pgtrigger: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    receipts("A1")
+    number = correct("A1", "B1")
+    before = events(number)
+    connections["default"].close()
+    with default_at(OPTIONS={"options": "-c default_transaction_read_only=on"}):
+        result = pgtrigger("session", "export", str(number))
+    assert (result.code, result.err) == (0, "")
+    assert lines(result)[-1]["report"]["clean"]
+    assert events(number) == before
+    assert f"The export of session {number}" in caplog.text
+
+
+# What was denied ----------------------------------------------------------------------------------
+
+
+def denials(reason: str = "no") -> None:
+    """Have a statement and a request refused."""
+    receipts("A1")
+    run("UPDATE trigger_ops_guard SET policy = 'session'")
+    with pytest.raises(DatabaseError), ignore(RECEIPT):
+        Receipt.objects.all().delete()
+    with pytest.raises(SessionRefused):
+        api.open_session(RECEIPT, reason=reason, actor="user:ada")
+
+
+def test_what_was_denied_is_listed_newest_first(pgtrigger: Run) -> None:
+    denials()
+    document = pgtrigger("session", "list", "--denied", "--format", "json").document
+    assert (document["schema"], document["exit_code"]) == ("trigger_ops.sessions/1", 0)
+    assert document["sessions"] == []
+    request, statement = document["denied"]
+    assert {request[key] for key in ("kind", "actor", "request")} == {
+        *("rejected", "user:ada", "a session")
+    }
+    assert (request["session"], request["reason"], request["triggers"]) == (None, "no", [RECEIPT])
+    assert (statement["kind"], statement["code"]) == ("refused", "TO001")
+    assert (statement["session"], statement["triggers"]) == (None, [RECEIPT])
+    assert (
+        set(request)
+        == set(statement)
+        == {
+            *("id", "kind", "actor", "at", "session", "code", "message", "request", "reason"),
+            *("template", "role", "application", "triggers", "pgids"),
+        }
     )
+    first, second = pgtrigger("session", "list", "--denied").out.splitlines()
+    assert " user:ada was refused a session: A session takes a reason of" in first
+    assert first.endswith(f"Triggers: {RECEIPT}. Reason given: no")
+    assert f"{operating_system_actor()} as role " in second
+    assert (
+        " was refused a statement (TO001): pgtrigger_append_only_53885 is ignored in a" in second
+    )
+    newest = pgtrigger("session", "list", "--denied", "--limit", "1").out
+    assert newest == f"{first}\n"
+    assert pgtrigger("session", "list").out == ""
+
+
+def test_what_somebody_was_refused_for_reaches_no_terminal(pgtrigger: Run) -> None:
+    denials(reason="\x1b[2J\n" * 9)
+    for wanted in ("text", "json"):
+        assert "\x1b" not in pgtrigger("session", "list", "--denied", "--format", wanted).out
+    assert len(pgtrigger("session", "list", "--denied").out.splitlines()) == 2
+
+
+def test_the_guard_tells_how_much_was_denied(pgtrigger: Run) -> None:
+    (database,) = pgtrigger("guard", "status", "--format", "json").document["databases"]
+    assert (database["denied"], database["last_denied"]) == (0, None)
+    assert "Refused so far" not in pgtrigger("guard", "status").out
+    denials()
+    (database,) = pgtrigger("guard", "status", "--format", "json").document["databases"]
+    assert (database["denied"], database["last_denied"] is not None) == (2, True)
+    text = pgtrigger("guard", "status").out
+    assert "  Refused so far: 2 statements and requests, the last one " in text
+    assert "manage.py pgtrigger session list --denied -d default" in text
 
 
 def test_a_report_is_clean_or_has_findings(pgtrigger: Run) -> None:
@@ -254,6 +350,9 @@ def test_what_somebody_wrote_reaches_no_terminal(verb: str, wanted: str, pgtrigg
         (("report", "99"), 2, "There is no session 99"),
         (("export", "99"), 2, "There is no session 99"),
         (("list", "--limit", "0"), 2, "--limit must be a number, and at least 1."),
+        (("list", "--denied", "--limit", "0"), 2, "--limit must be a number, and at least 1."),
+        (("list", "--denied", "--state", "active"), 2, "--state is about sessions"),
+        (("list", "--denied", "--opener", "user:x"), 2, "--opener is about sessions"),
     ],
 )
 def test_what_is_asked_for_wrongly_is_said(

@@ -12,7 +12,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
 from demo_site.past.models import Customer, Receipt
-from tests.guard.conftest import guarded, guarded_template
+from tests.damage import make_role, run
+from tests.guard.conftest import guard, guarded, guarded_template
 from tests.weaknesses.conftest import (
     default_at,
     make_database,
@@ -57,12 +58,12 @@ def bound(
 
 @pytest.fixture
 def everywhere(
-    guarded: BaseDatabaseWrapper, monkeypatch: pytest.MonkeyPatch
+    bound: BaseDatabaseWrapper, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[BaseDatabaseWrapper]:
     """Let `default` be the guarded database in every thread, not in this one alone."""
-    monkeypatch.setitem(connections.settings, "default", guarded.settings_dict)
+    monkeypatch.setitem(connections.settings, "default", bound.settings_dict)
     SyncToAsync.single_thread_executor.submit(_forget_connection).result()
-    yield guarded
+    yield bound
     SyncToAsync.single_thread_executor.submit(_forget_connection).result()
 
 
@@ -188,3 +189,16 @@ def written(second_connection: Callable[..., BaseDatabaseWrapper]) -> Written:
 def revoke(written: Written, number: int, *, wanted: str = "revoked") -> None:
     """End a session as somebody else would."""
     written("SELECT trigger_ops_close(%s, %s, 'user:eve', 'enough')", number, wanted)
+
+
+@pytest.fixture
+def app_role(guarded: BaseDatabaseWrapper, settings: Any) -> Iterator[BaseDatabaseWrapper]:
+    """Let `default` work as a role of APP_ROLES, which owns nothing."""
+    role = make_role("app", options="LOGIN PASSWORD 'app'")
+    run("GRANT SELECT, INSERT, UPDATE, DELETE ON past_receipt TO {role}", role=role)
+    settings.TRIGGER_OPS = {"APP_ROLES": [role]}
+    assert guard().changed
+    with default_at(USER=role, PASSWORD="app") as connection:
+        yield connection
+    run("DROP OWNED BY {role}", role=role)
+    run("DROP ROLE {role}", role=role)

@@ -111,14 +111,14 @@ def test_sessions_nest_with_ignore(
 
 
 def test_g4_databases_do_not_share_a_scope(
-    guarded: BaseDatabaseWrapper,
+    bound: BaseDatabaseWrapper,
     receipt: Receipt,
     customer: Customer,
 ) -> None:
     # Both aliases are one database here, so that each could let through what the other names.
     other = connections["archive"]
     with (
-        _alias_at("archive", guarded.settings_dict["NAME"]),
+        _alias_at("archive", bound.settings_dict["NAME"]),
         session(using="default"),
         session(CUSTOMER, using="default") as inner,
     ):
@@ -166,7 +166,7 @@ def test_g5_generators_are_refused(function: Callable[..., Any]) -> None:
     ids=["generator", "async generator"],
 )
 def test_g5_what_gives_a_generator_is_refused_when_it_does(
-    guarded: BaseDatabaseWrapper, function: Callable[..., Any]
+    bound: BaseDatabaseWrapper, function: Callable[..., Any]
 ) -> None:
     with pytest.raises(NotDecorable):
         session()(function)()
@@ -281,14 +281,14 @@ def test_g6_a_plain_block_round_async_code_holds_in_its_thread(
 
 @pytest.mark.parametrize("place", ["autocommit", "atomic"])
 def test_g14_another_thread_on_the_same_connection_stays_protected(
-    guarded: BaseDatabaseWrapper, receipt: Receipt, place: str
+    bound: BaseDatabaseWrapper, receipt: Receipt, place: str
 ) -> None:
     errors: list[BaseException] = []
 
     def act() -> None:
-        connections["default"] = guarded
+        connections["default"] = bound
         try:
-            with guarded.cursor() as cursor:
+            with bound.cursor() as cursor:
                 cursor.execute("SAVEPOINT other" if place == "atomic" else "SELECT 1")
                 try:
                     cursor.execute("UPDATE past_receipt SET number = 'other'")
@@ -299,7 +299,7 @@ def test_g14_another_thread_on_the_same_connection_stays_protected(
         except Exception as error:  # noqa: BLE001 - the test looks at it
             errors.append(error)
 
-    guarded.inc_thread_sharing()
+    bound.inc_thread_sharing()
     try:
         with session(), atomic() if place == "atomic" else contextlib.nullcontext():
             renumber(receipt, "mine")
@@ -308,7 +308,7 @@ def test_g14_another_thread_on_the_same_connection_stays_protected(
             thread.join()
             renumber(receipt, "mine again")
     finally:
-        guarded.dec_thread_sharing()
+        bound.dec_thread_sharing()
     assert [api.is_trigger_error(one) for one in errors] == [True], errors
     receipt.refresh_from_db()
     assert receipt.number == "mine again"

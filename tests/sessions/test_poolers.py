@@ -227,16 +227,16 @@ def test_a_client_that_is_killed_in_a_session_leaves_nothing(
 if is_psycopg3 and importlib.util.find_spec("psycopg_pool") is not None:
 
     @pytest.fixture
-    def pool_of_one(guarded: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper]:
+    def pool_of_one(bound: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper]:
         """Let `default` use Django's pool, with one connection in it."""
-        options = {**guarded.settings_dict["OPTIONS"], "pool": {"min_size": 1, "max_size": 1}}
+        options = {**bound.settings_dict["OPTIONS"], "pool": {"min_size": 1, "max_size": 1}}
         with default_at(OPTIONS=options, CONN_MAX_AGE=0) as one:
             yield one
             one.close()
             one.close_pool()  # type: ignore[attr-defined]
 
     @pytest.mark.parametrize("place", ["autocommit", "atomic inside", "atomic outside"])
-    def test_nothing_of_a_session_stays_in_djangos_pool(
+    def test_g15_nothing_of_a_session_stays_in_djangos_pool(
         pool_of_one: BaseDatabaseWrapper, written: Written, place: str
     ) -> None:
         receipt = Receipt.objects.create(number="wrong")

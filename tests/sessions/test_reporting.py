@@ -11,7 +11,7 @@ from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from demo_site.past.models import Customer, Receipt
-from demo_site.tutorial.models import SoftDelete
+from demo_site.tutorial.models import SoftDelete, Tracked
 from tests.damage import pgid, run
 from tests.guard.conftest import guarded, guarded_template
 from tests.sessions.conftest import (
@@ -22,6 +22,7 @@ from tests.sessions.conftest import (
     second_connection,
 )
 from trigger_ops import api
+from trigger_ops.registry import registered_triggers
 from trigger_ops.sessions.reporting import SessionReport
 
 __all__ = [
@@ -235,6 +236,18 @@ def test_a_hard_delete_is_told() -> None:
         ),
     )
     assert found.rows == 2
+
+
+def test_history_that_was_not_written_is_told() -> None:
+    tracked = Tracked.objects.create(int_field=1)
+    events = Tracked.pgh_event_model.objects
+    before = events.count()
+    uris = [one.uri for one in registered_triggers() if one.uri.startswith("tutorial.Tracked:")]
+    found = report(lambda: Tracked.objects.filter(pk=tracked.pk).update(int_field=2), *uris)
+    assert events.count() == before
+    (finding,) = found.findings
+    (uri,) = [one for one in uris if finding.startswith(f"{one} wrote no history in transaction ")]
+    assert "update" in uri
 
 
 def test_what_failed_and_what_was_refused_is_told() -> None:

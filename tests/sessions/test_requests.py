@@ -34,7 +34,7 @@ from trigger_ops.exceptions import (
 from trigger_ops.records import Actor
 from trigger_ops.sessions.actors import operating_system_actor
 from trigger_ops.sessions.opening import close_session, open_session
-from trigger_ops.sessions.requests import session_request
+from trigger_ops.sessions.requests import session_request, stated_reason
 from trigger_ops.states import SessionState
 
 POSTING = "awkward.Posting:check_balance"
@@ -92,6 +92,7 @@ REFUSED: dict[str, tuple[Sequence[str], dict[str, Any], type[TriggerOpsError], s
     "punctuation": ((RECEIPT,), {"reason": "." * 40}, SessionRefused, "at least 10 letters"),
     "one letter": ((RECEIPT,), {"reason": "x" * 40}, SessionRefused, "repeats itself"),
     "filler": ((RECEIPT,), {"reason": "asdf asdf asdf asdf"}, SessionRefused, "repeats itself"),
+    "one word": ((RECEIPT,), {"reason": "because because"}, SessionRefused, "repeats itself"),
     "too long": ((RECEIPT,), {"duration": "5h"}, SessionRefused, "may last 4h and no longer"),
     "no duration": ((RECEIPT,), {"duration": "soon"}, BadDuration, '"soon" is no duration'),
     "too short": ((RECEIPT,), {"duration": "10ms"}, BadDuration, "write 1s or more"),
@@ -114,6 +115,54 @@ def test_a_request_is_refused_with_a_sentence(
     assert not connection.execute_wrappers
 
 
+REASONS: dict[str, str] = {
+    "1234567890": "fewer than 5 different letters",
+    "2026-11-29 10:02:11": "fewer than 5 different letters",
+    "xxxxxxxxxx yyyyyyyyyy": "fewer than 5 different letters",
+    "aaaabbbbccccdddd": "fewer than 5 different letters",
+    "because because": "repeats itself",
+    "Because, because... BECAUSE": "repeats itself",
+    "fix fix fix it it it": "repeats itself",
+    "no no no no no no": "repeats itself",
+    "..........": "at least 10 letters and digits",
+    "__________": "at least 10 letters and digits",
+    "\u0301" * 20: "at least 10 letters and digits",
+    "fix it": "at least 10 letters and digits",
+    "the numbers were typed wrong": "",
+    "INC-4711: 2 of 3 amounts are wrong": "",
+    "correct, correct and correct once more": "",
+    "Beträge berichtigt": "",
+    "исправить сумму": "",
+    "請求書の番号が間違っている": "",
+    "תיקון מספר החשבונית": "",
+}
+
+
+@pytest.mark.parametrize(("reason", "sentence"), REASONS.items(), ids=ascii)
+@pytest.mark.parametrize("what", ["A session", "An allowance", "An action"])
+def test_a_reason_says_something(reason: str, sentence: str, what: str) -> None:
+    if not sentence:
+        assert stated_reason(f" {reason}\n", what=what) == reason
+        return
+    with pytest.raises(SessionRefused, match=sentence):
+        stated_reason(reason, what=what)
+
+
+@pytest.mark.parametrize(("least", "reason"), [(1, "a"), (3, "abc"), (5, "abcde")])
+def test_a_site_may_be_content_with_less(settings: Any, least: int, reason: str) -> None:
+    settings.TRIGGER_OPS = {"SESSION_REASON": least}
+    assert stated_reason(reason) == reason
+    with pytest.raises(SessionRefused):
+        stated_reason("1" * least)
+
+
+def test_g13_a_trigger_that_asks_nobody_is_refused(bound: BaseDatabaseWrapper) -> None:
+    uri = "awkward.Article:update_search_vector"
+    for block in (session(uri), session(RECEIPT, uri)):
+        with pytest.raises(SessionRefused, match="cannot be ignored: its function"), block:
+            raise AssertionError("the block ran")
+
+
 def test_history_is_had_by_name_or_by_asking(guarded: BaseDatabaseWrapper) -> None:
     with pytest.raises(SessionRefused) as caught, session("tutorial.Tracked"):
         pass
@@ -127,6 +176,20 @@ def test_history_is_had_by_name_or_by_asking(guarded: BaseDatabaseWrapper) -> No
 def test_what_is_not_installed_is_refused(guarded: BaseDatabaseWrapper) -> None:
     run("DROP TRIGGER {trigger} ON past_receipt", trigger=pgid(RECEIPT))
     with pytest.raises(SessionRefused, match=r"manage\.py pgtrigger install past\.Receipt:append"):
+        session().__enter__()
+
+
+def test_a_foreign_table_is_refused_too(guarded: BaseDatabaseWrapper) -> None:
+    run("CREATE EXTENSION postgres_fdw")
+    run("CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw")
+    run("CREATE SCHEMA far")
+    run("CREATE FOREIGN TABLE far.past_receipt (id bigint, number text) SERVER elsewhere")
+    run(
+        "CREATE TRIGGER {name} BEFORE UPDATE OR DELETE ON far.past_receipt "
+        "FOR EACH ROW EXECUTE FUNCTION public.{name}()",
+        name=pgid(RECEIPT),
+    )
+    with pytest.raises(SessionRefused, match="a foreign table, whose rows cannot be witnessed"):
         session().__enter__()
 
 
@@ -184,7 +247,7 @@ def test_a_failed_transaction_is_not_joined(guarded: BaseDatabaseWrapper) -> Non
 
 @pytest.mark.parametrize("form", ["new", "id"])
 def test_g12_what_may_be_deferred_needs_a_transaction_of_the_session(
-    guarded: BaseDatabaseWrapper, written: Written, form: str
+    bound: BaseDatabaseWrapper, written: Written, form: str
 ) -> None:
     def block() -> Any:
         return session(POSTING) if form == "new" else api.session(id=opened(POSTING))

@@ -20,7 +20,7 @@ from tests.sessions.conftest import (
     session,
     settings_now,
 )
-from trigger_ops.sessions.statements import beginning, runs_outside, template_of
+from trigger_ops.sessions.statements import beginning, rolls_back, runs_outside, template_of
 
 TABLE = '"past_receipt"'
 
@@ -367,6 +367,33 @@ def test_a_cursor_goes_on_after_its_session(bound: BaseDatabaseWrapper, receipt:
 )
 def test_runs_outside(statement: str, outside: bool) -> None:
     assert runs_outside(beginning(statement)) is outside
+
+
+@pytest.mark.parametrize(
+    ("text", "does"),
+    [
+        ("ROLLBACK TO s", True),
+        ("abort", True),
+        ("SELECT 1;rollback to savepoint s", True),
+        ("SELECT 'it''s'; ROLLBACK TO s", True),
+        (r"SELECT E'it\'s'; ROLLBACK TO s", True),
+        ("SELECT $$a$$; ROLLBACK TO s", True),
+        ("/* /* */ */ ROLLBACK TO s", True),
+        ("SELECT 1 -- one\n; ROLLBACK TO s", True),
+        ("SELECT 1", False),
+        ("UPDATE t SET note = 'ROLLBACK TO s'", False),
+        (r"UPDATE t SET note = e'\' ROLLBACK'", False),
+        ("UPDATE t SET note = 'it''s a ROLLBACK'", False),
+        ("UPDATE t SET note = $$ ROLLBACK $$", False),
+        ("UPDATE t SET note = $a1$ $$ ROLLBACK $a1$", False),
+        ('SELECT "rollback" FROM t', False),
+        ("SELECT 1 -- ROLLBACK", False),
+        ("/* /* */ ROLLBACK */ SELECT 1", False),
+        ("SELECT rollbacks FROM t", False),
+    ],
+)
+def test_rolls_back(text: str, does: bool) -> None:
+    assert rolls_back(text) is does
 
 
 @pytest.mark.parametrize(

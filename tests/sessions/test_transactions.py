@@ -3,13 +3,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from django.db import ProgrammingError, connection, transaction
+from django.db import InternalError, ProgrammingError, connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import atomic
 
-from demo_site.past.models import Receipt
+from demo_site.past.models import Customer, Receipt
 from tests.sessions.conftest import (
     CLEAN,
+    CUSTOMER,
+    REASON,
     RECEIPT,
     Written,
     is_protected,
@@ -18,11 +20,17 @@ from tests.sessions.conftest import (
     settings_now,
 )
 from trigger_ops import api
+from trigger_ops.sessions.statements import LONGEST_TEMPLATE
 
 
 def raw(statement: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement)
+
+
+def by_number() -> int:
+    """Open a session that goes on after a block that uses it."""
+    return api.open_session(RECEIPT, reason=REASON).id
 
 
 def restored() -> bool:
@@ -275,6 +283,118 @@ def test_g3_a_rollback_to_a_savepoint_neither_ends_a_session_nor_brings_one_back
         assert is_protected(receipt)
         assert settings_now() == CLEAN
     assert is_protected(receipt)
+    assert restored()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT 1; ROLLBACK TO SAVEPOINT s",
+        "SELECT 'a;b' /* ; */; rollback work to s",
+        "-- first\nSELECT 1; ROLLBACK TO s; SELECT 2",
+        f"SELECT '{'x' * LONGEST_TEMPLATE}'; ROLLBACK TO SAVEPOINT s",
+    ],
+    ids=["second", "lower case", "in the midst", "beyond what is recorded"],
+)
+def test_g3_a_rollback_anywhere_in_a_text_does_not_bring_a_session_back(
+    bound: BaseDatabaseWrapper, receipt: Receipt, written: Written, statement: str
+) -> None:
+    number = by_number()
+    with atomic():
+        with api.session(id=number):
+            renumber(receipt, "inside")
+            raw("SAVEPOINT s")
+        raw(statement)
+        assert settings_now() == CLEAN
+        with pytest.raises((ProgrammingError, InternalError)) as caught, atomic():
+            renumber(receipt, "outside")
+    assert api.is_trigger_error(caught.value)
+    assert written.changes(number) == [("UPDATE", "wrong", "inside")]
+    assert is_protected(receipt)
+    assert restored()
+
+
+def test_g3_a_rollback_anywhere_in_a_text_does_not_end_a_session(
+    bound: BaseDatabaseWrapper, receipt: Receipt, written: Written
+) -> None:
+    with atomic():
+        raw("SAVEPOINT s")
+        with session() as running:
+            raw("SELECT 1; ROLLBACK TO SAVEPOINT s")
+            renumber(receipt, "first")
+            raw("ROLLBACK TO SAVEPOINT s; SELECT 1")
+            renumber(receipt, "second")
+        assert is_protected(receipt)
+    assert written.changes(running.id) == [("UPDATE", "wrong", "second")]
+    assert api.session_report(running.id).clean
+
+
+def by_the_driver(*texts: str) -> None:
+    """Run SQL where nobody sees it: on a cursor of the driver's own."""
+    with connection.connection.cursor() as cursor:
+        for text in texts:
+            cursor.execute(text)
+
+
+def test_g3_a_rollback_that_nobody_sees_does_not_bring_a_session_back(
+    bound: BaseDatabaseWrapper, receipt: Receipt, written: Written
+) -> None:
+    number = by_number()
+    with atomic():
+        with api.session(id=number):
+            raw("SAVEPOINT s")
+            renumber(receipt, "inside")
+        for _ in range(2):
+            by_the_driver("ROLLBACK TO SAVEPOINT s")
+            with pytest.raises((ProgrammingError, InternalError)), atomic():
+                renumber(receipt, "outside")
+    assert written.changes(number) == []
+    assert is_protected(receipt)
+    assert restored()
+
+
+def test_g3_nor_does_it_bring_back_an_inner_one(
+    bound: BaseDatabaseWrapper, receipt: Receipt, customer: Customer, written: Written
+) -> None:
+    number = by_number()
+    with atomic(), session(CUSTOMER) as outer:
+        with api.session(id=number):
+            raw("SAVEPOINT s")
+        by_the_driver("ROLLBACK TO SAVEPOINT s")
+        with pytest.raises((ProgrammingError, InternalError)), atomic():
+            renumber(receipt, "outside")
+        Customer.objects.update(email="ada@new.example")
+    assert written.changes(number) == []
+    assert len(written.changes(outer.id)) == 1
+
+
+def test_what_the_driver_alone_sees_is_on_record_all_the_same(
+    bound: BaseDatabaseWrapper, receipt: Receipt, written: Written
+) -> None:
+    """The one way left: nothing of Django's stands between the two, and the row tells."""
+    number = by_number()
+    with atomic():
+        with api.session(id=number):
+            raw("SAVEPOINT s")
+        by_the_driver("ROLLBACK TO SAVEPOINT s", "UPDATE past_receipt SET number = 'residue'")
+    assert written.changes(number) == [("UPDATE", "wrong", "residue")]
+    assert any(
+        finding.endswith("without a statement on record: past Django's cursors.")
+        for finding in api.session_report(number).findings
+    )
+    assert is_protected(receipt)
+
+
+def test_a_transaction_that_a_text_begins_is_left_with_its_session(
+    guarded: BaseDatabaseWrapper, receipt: Receipt, written: Written
+) -> None:
+    number = by_number()
+    with api.session(id=number):
+        raw("SELECT 1; BEGIN")
+    with pytest.raises((ProgrammingError, InternalError)):
+        renumber(receipt, "outside")
+    raw("ROLLBACK")
+    assert written.changes(number) == []
     assert restored()
 
 

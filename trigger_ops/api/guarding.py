@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterator
@@ -26,6 +27,7 @@ from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
 from trigger_ops.inspection.guarding import gate_faults, gated_schemas, witness_faults
 from trigger_ops.inspection.own_objects import NAMED_AT_MOST
 from trigger_ops.ledger.guard import guard_home, read_guard, read_unattributed
+from trigger_ops.ledger.sessions import count_denials
 from trigger_ops.ledger.tables import write
 from trigger_ops.planner import Request
 from trigger_ops.records import GuardState, Unattributed
@@ -97,10 +99,12 @@ def guard_status(using: str) -> GuardReport:
     role = database.snapshot.server.role
     database = with_guard(database, guard.state)
     ignorable = list(_ignorable(database))
+    profile, asker = _profiles(using, home, ignorable, role=role)
+    denied, last_denied = _denied(using, home)
     return GuardReport(
         database=using,
         state=guard.state,
-        profile=_profile(using, home, ignorable, role=role),
+        profile=profile,
         tables=tuple(_tables(database, guard.state, ignorable)),
         gates=tuple(_gates(database, guard.state)),
         differences=tuple(policy_differences(guard.state, guard.wanted)),
@@ -108,7 +112,21 @@ def guard_status(using: str) -> GuardReport:
         ddl_fault=guard.ddl_fault,
         unattributed=guard.unattributed,
         more=guard.more,
+        denied=denied,
+        last_denied=last_denied,
+        role=role,
+        asker=asker,
     )
+
+
+def _denied(using: str, home: str) -> tuple[int, dt.datetime | None]:
+    """Count what was refused so far; nothing is known of it where this role may not look."""
+    try:
+        return count_denials(using, home)
+    except DatabaseUnreadable as error:
+        if not is_denied(error):
+            raise
+        return 0, None
 
 
 def _ignorable(database: InspectedDatabase) -> Iterator[InspectedTrigger]:
@@ -119,11 +137,17 @@ def _ignorable(database: InspectedDatabase) -> Iterator[InspectedTrigger]:
             yield one
 
 
-def _profile(
+def _profiles(
     using: str, home: str, ignorable: Collection[InspectedTrigger], *, role: str
-) -> Profile:
+) -> tuple[Profile, str]:
+    """Return the profile, and why it is not that of the role that asks."""
     tables = {one.installed.table_oid for one in ignorable if one.installed is not None}
-    return read_profile(using, home, roles=conf.app_roles() or (role,), tables=tables)
+    roles = conf.app_roles() or (role,)
+    profile = read_profile(using, home, roles=roles, tables=tables)
+    if role in roles:
+        return profile, ""
+    own = read_profile(using, home, roles=(role,), tables=tables)
+    return profile, "; ".join(own.reasons)
 
 
 def _tables(

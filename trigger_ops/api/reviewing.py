@@ -12,13 +12,14 @@ from django.utils.translation import gettext_noop as _
 from trigger_ops.api.inspecting import known
 from trigger_ops.durations import duration as read_duration
 from trigger_ops.exceptions import SessionRefused, UnknownSession
-from trigger_ops.ledger.sessions import read_sessions
+from trigger_ops.ledger.sessions import read_denials, read_sessions
 from trigger_ops.ledger.tables import reading
-from trigger_ops.records import Actor, SessionRecord
+from trigger_ops.records import Actor, EventRecord, SessionRecord
 from trigger_ops.sessions import ending, reviewing
 from trigger_ops.sessions.actors import person
 from trigger_ops.sessions.current import outside_all
 from trigger_ops.sessions.ending import Revocation
+from trigger_ops.sessions.exporting import tell_export
 from trigger_ops.sessions.opening import open_session as open_row
 from trigger_ops.sessions.reporting import (
     SessionAccount,
@@ -28,6 +29,7 @@ from trigger_ops.sessions.reporting import (
 )
 from trigger_ops.sessions.requests import actor_of, home_of_sessions, session_request
 from trigger_ops.sessions.running import RunningSession
+from trigger_ops.sessions.watching import rejections
 from trigger_ops.states import SessionState
 
 
@@ -52,18 +54,20 @@ def open_session(
         SessionRefused: in a sentence that says what to do.
     """
     alias = known(using)
-    request = session_request(
-        selectors,
-        alias=alias,
-        reason=reason,
-        actor=actor,
-        surface=surface,
-        ticket=ticket,
-        lasts=duration,
-        history=history,
-        nonce=nonce,
-    )
-    return find_session(open_row(alias, request), using=alias)
+    with rejections(alias, "a session", actor=actor, triggers=selectors, reason=reason):
+        request = session_request(
+            selectors,
+            alias=alias,
+            reason=reason,
+            actor=actor,
+            surface=surface,
+            ticket=ticket,
+            lasts=duration,
+            history=history,
+            nonce=nonce,
+        )
+        number = open_row(alias, request)
+    return find_session(number, using=alias)
 
 
 def review_session(
@@ -84,14 +88,15 @@ def review_session(
     """
     alias, home = _place(using)
     found = find_session(session, using=alias)
-    # The database judges; but some encodings of it know no letters beyond ASCII.
-    own = person(reviewer.name) == person(found.opened_by)
-    if own and found.state is SessionState.PENDING:
-        raise SessionRefused(
-            _("Session %(number)s cannot be reviewed: nobody reviews their own request."),
-            number=session,
-        )
-    reviewing.review(alias, home, session, reviewer=reviewer, verdict=verdict, remark=remark)
+    with rejections(alias, f'to "{verdict}" a session', actor=reviewer, session=session):
+        # The database judges; but some encodings of it know no letters beyond ASCII.
+        own = person(reviewer.name) == person(found.opened_by)
+        if own and found.state is SessionState.PENDING:
+            raise SessionRefused(
+                _("Session %(number)s cannot be reviewed: nobody reviews their own request."),
+                number=session,
+            )
+        reviewing.review(alias, home, session, reviewer=reviewer, verdict=verdict, remark=remark)
     return find_session(session, using=alias)
 
 
@@ -111,8 +116,8 @@ def extend_session(
     alias, home = _place(using)
     length = longer if isinstance(longer, dt.timedelta) else read_duration(longer)
     found = find_session(session, using=alias)
-    by = actor_of(actor).name
-    ending.extend(alias, home, found, actor=by, longer=length)
+    with rejections(alias, "to extend a session", actor=actor, session=session):
+        ending.extend(alias, home, found, actor=actor_of(actor).name, longer=length)
     return find_session(session, using=alias)
 
 
@@ -127,7 +132,8 @@ def end_session(
     """
     alias, home = _place(using)
     found = find_session(session, using=alias)
-    ending.end(alias, home, found, actor=actor_of(actor).name)
+    with rejections(alias, "to end a session", actor=actor, session=session):
+        ending.end(alias, home, found, actor=actor_of(actor).name)
     return find_session(session, using=alias)
 
 
@@ -150,7 +156,8 @@ def revoke_session(
     said = reason.replace("\0", "").strip()
     if not said:
         raise SessionRefused("A revocation needs a reason: say why with --reason.")
-    return ending.revoke(alias, home, found, actor=actor_of(actor).name, cause=said)
+    with rejections(alias, "to revoke a session", actor=actor, session=session, reason=said):
+        return ending.revoke(alias, home, found, actor=actor_of(actor).name, cause=said)
 
 
 def list_sessions(
@@ -169,6 +176,18 @@ def list_sessions(
     alias, home = _place(using)
     with outside_all():
         return read_sessions(alias, home, states=states, opener=opener, limit=limit)
+
+
+def list_denials(*, using: str = DEFAULT_DB_ALIAS, limit: int = 100) -> list[EventRecord]:
+    """Return refused statements and requests, newest first, in sessions and without one.
+
+    Raises:
+        SessionRefused: where our tables are missing.
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    alias, home = _place(using)
+    with outside_all():
+        return read_denials(alias, home, limit=limit)
 
 
 def find_session(session: int, *, using: str = DEFAULT_DB_ALIAS) -> SessionRecord:
@@ -193,6 +212,24 @@ def show_session(session: int, *, using: str = DEFAULT_DB_ALIAS) -> SessionAccou
     """
     with _one_moment(using) as (alias, home):
         return account_of(alias, home, _found(alias, home, session))
+
+
+def export_session(
+    session: int, *, actor: Actor | str | None = None, using: str = DEFAULT_DB_ALIAS
+) -> SessionAccount:
+    """Return a session with all its evidence for another system, and put on record that it was.
+
+    Where nothing can be written, as on a standby, only the log tells of it.
+
+    Raises:
+        UnknownSession: for a number that no session has.
+        SessionRefused: where our tables are missing.
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    alias, home = _place(using)
+    found = find_session(session, using=alias)
+    tell_export(alias, home, found.id, actor=actor_of(actor).name)
+    return show_session(session, using=alias)
 
 
 def session_report(

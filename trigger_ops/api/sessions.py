@@ -18,6 +18,7 @@ from trigger_ops.sessions.refusals import is_trigger_error, refusal_code
 from trigger_ops.sessions.requests import actor_of, guard_on, session_request
 from trigger_ops.sessions.running import RunningSession, begin, open_here
 from trigger_ops.sessions.scopes import refuse_deferred
+from trigger_ops.sessions.watching import rejections
 
 __all__ = ["RunningSession", "is_trigger_error", "refusal_code", "session"]
 
@@ -84,32 +85,34 @@ def _opening(
 ) -> Callable[[], current.Presence]:
     def begin_new() -> current.Presence:
         alias = known(using or DEFAULT_DB_ALIAS)
-        # What is asked here is none of the sessions that this one is opened in.
-        with current.outside_all():
-            joins = joins_transaction(alias)
-            guard = guard_on(alias)
-            request = session_request(
-                selectors,
-                alias=alias,
-                reason=reason,
-                actor=actor,
-                surface=surface,
-                ticket=ticket,
-                lasts=duration,
-                history=history,
-                owns_transaction=not joins,
-            )
-        return open_here(alias, guard.home, request)
+        with rejections(alias, "a session", actor=actor, triggers=selectors, reason=reason):
+            # What is asked here is none of the sessions that this one is opened in.
+            with current.outside_all():
+                joins = joins_transaction(alias)
+                guard = guard_on(alias)
+                request = session_request(
+                    selectors,
+                    alias=alias,
+                    reason=reason,
+                    actor=actor,
+                    surface=surface,
+                    ticket=ticket,
+                    lasts=duration,
+                    history=history,
+                    owns_transaction=not joins,
+                )
+            return open_here(alias, guard.home, request)
 
     return begin_new
 
 
 def _resume(number: int, actor: Actor | str | None, using: str | None) -> current.Presence:
     alias = known(using or DEFAULT_DB_ALIAS)
-    with current.outside_all():
-        joins = joins_transaction(alias)
-        guard = guard_on(alias)
-        if joins:
-            found = look(alias, guard.home, number)
-            refuse_deferred(alias, found.triggers if found is not None else ())
-    return begin(alias, guard.home, number, actor=actor_of(actor).name, opened_here=False)
+    with rejections(alias, "to work in a session", actor=actor, session=number):
+        with current.outside_all():
+            joins = joins_transaction(alias)
+            guard = guard_on(alias)
+            if joins:
+                found = look(alias, guard.home, number)
+                refuse_deferred(alias, found.triggers if found is not None else ())
+        return begin(alias, guard.home, number, actor=actor_of(actor).name, opened_here=False)

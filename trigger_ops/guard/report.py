@@ -1,8 +1,9 @@
-"""What ``guard status`` tells: what is enforced in a database, and what is only detected."""
+"""What ``guard status`` tells: what is enforced in a database, what is detected, what neither."""
 
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 
 from trigger_ops.guard.profile import Profile
 from trigger_ops.records import GuardState, Unattributed
@@ -60,7 +61,9 @@ class GuardReport:
     ``missing`` says that our tables are not there. ``more`` tells that there are more
     unattributed transactions than those given. ``ddl_fault`` says what the DDL guard lacks,
     ``differences`` what the guard's rows say otherwise than the settings, ``writers`` who else may
-    write our tables.
+    write our tables. ``denied`` is how many statements and requests were refused so far,
+    ``last_denied`` when the last one was. ``role`` is the one that asks, and ``asker`` why nothing
+    is kept from it, "" where the profile says it already.
     """
 
     database: str
@@ -74,6 +77,10 @@ class GuardReport:
     writers: tuple[str, ...] = ()
     unattributed: tuple[Unattributed, ...] = ()
     more: bool = False
+    denied: int = 0
+    last_denied: dt.datetime | None = None
+    role: str = ""
+    asker: str = ""
 
     @property
     def amiss(self) -> bool:

@@ -75,6 +75,21 @@ _EVENTS = """\
 SELECT e.id, e.session_id, e.kind, e.actor, pg_catalog.timezone('UTC', e.at), e.detail::pg_catalog.text
   FROM {events} e WHERE e.session_id OPERATOR(pg_catalog.=) ANY ({ids}) ORDER BY e.id"""
 
+# Whatever session it was about, if any.
+_DENIALS = """\
+SELECT e.id, e.session_id, e.kind, e.actor, pg_catalog.timezone('UTC', e.at), e.detail::pg_catalog.text
+  FROM {events} e WHERE e.kind OPERATOR(pg_catalog.=) ANY ({kinds}) ORDER BY e.id DESC LIMIT {limit}"""
+
+_DENIED = """\
+SELECT pg_catalog.count(*), pg_catalog.timezone('UTC', pg_catalog.max(e.at))
+  FROM {events} e WHERE e.kind OPERATOR(pg_catalog.=) ANY ({kinds})"""
+
+REFUSED = "refused"
+"""The kind of event that a refused statement is recorded as."""
+
+REJECTED = "rejected"
+"""The kind of event that a request is recorded as which was not granted."""
+
 LOCK = 1953656688
 """The class of the advisory locks that backends hold while they are in a session."""
 
@@ -131,6 +146,37 @@ def read_events(alias: str, home: str, sessions: Iterable[int]) -> list[EventRec
         DatabaseUnreadable: when the database cannot be asked.
     """
     statement = sql.SQL(_EVENTS).format(events=named(home, SessionEvent), ids=numbers(sessions))
+    return _events(alias, statement)
+
+
+def read_denials(alias: str, home: str, *, limit: int = 100) -> list[EventRecord]:
+    """Return refused statements and requests, newest first, whether or not in a session.
+
+    Raises:
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    statement = sql.SQL(_DENIALS).format(
+        events=named(home, SessionEvent),
+        kinds=texts((REFUSED, REJECTED)),
+        limit=sql.Literal(limit),
+    )
+    return _events(alias, statement)
+
+
+def count_denials(alias: str, home: str) -> tuple[int, dt.datetime | None]:
+    """Return how many statements and requests were refused, and when the newest one was.
+
+    Raises:
+        DatabaseUnreadable: when the database cannot be asked.
+    """
+    statement = sql.SQL(_DENIED).format(
+        events=named(home, SessionEvent), kinds=texts((REFUSED, REJECTED))
+    )
+    ((number, newest),) = read(alias, statement)
+    return number, _moment(newest)
+
+
+def _events(alias: str, statement: Composable) -> list[EventRecord]:
     return [
         EventRecord(
             id=id_,

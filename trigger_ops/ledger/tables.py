@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import connections, models, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import sql
 
 from trigger_ops import conf
@@ -41,9 +42,21 @@ def home(alias: str) -> str | None:
     """
     if connections[alias].vendor != "postgresql":
         return None
-    names = sql.SQL(", ").join(sql.Literal(model._meta.db_table) for model in _TABLES)
-    rows = read(alias, sql.SQL(_HOME).format(names=names, count=sql.Literal(len(_TABLES))))
+    rows = read(alias, _question())
     return str(rows[0][0]) if rows else None
+
+
+def home_in(connection: BaseDatabaseWrapper) -> str | None:
+    """Return the same of a connection that is no alias's, as it stands: with no scope of ours."""
+    with connection.cursor() as cursor:
+        cursor.execute(_question())
+        row = cursor.fetchone()
+    return str(row[0]) if row else None
+
+
+def _question() -> Any:
+    names = sql.SQL(", ").join(sql.Literal(model._meta.db_table) for model in _TABLES)
+    return sql.SQL(_HOME).format(names=names, count=sql.Literal(len(_TABLES)))
 
 
 def named(home: str, model: type[models.Model]) -> Any:

@@ -20,12 +20,27 @@ CAVEAT = (
     "that name in every schema of the database."
 )
 
-DETECTED_ONLY = (
+OWNERS = (
     "disabling or dropping a trigger or a witness",
     "replacing the gate or the body of a trigger",
-    "changing or deleting what is on record",
+    "switching off what keeps the record from being changed",
 )
-"""What nothing stops under *single*: whoever owns the tables can do it, and `check` tells."""
+"""What whoever owns the tables can do: kept from others under *split*, and not under *single*."""
+
+NO_TRACE = (
+    "what was put back before anybody looked leaves no trace, nor does what was written, changed "
+    "or deleted meanwhile"
+)
+
+ASSERTED = (
+    "who opens a session",
+    "who reviews it, and that it is somebody else",
+    "who extends, ends or revokes it, and who acknowledges what went past a trigger",
+    "that the statements on record are those that were sent",
+    "events that it tells, such as refusals and exports",
+    "that a reason says why, and that a ticket is true",
+)
+"""What the database takes the application's word for, under *split* as well."""
 
 _MEANS = {
     Policy.OPEN: "may be ignored; rows are not told apart from others",
@@ -106,12 +121,19 @@ def _lines(report: GuardReport, *, colour: bool) -> Iterator[str]:
         yield from _table(table, colour=colour)
     yield from _legend(report)
     yield f"  {CAVEAT}"
+    yield f"  asserted by the application, and taken as said: {'; '.join(ASSERTED)}."
     if report.unattributed:
         least = "at least " if report.more else ""
         number = counted(len(report.unattributed), "transaction")
         yield _bad(f"  Outside any session, not acknowledged: {least}{number}", colour=colour)
         yield from (f"    {transaction_line(one)}" for one in report.unattributed[:10])
         yield f"    manage.py pgtrigger guard acknowledge -d {report.database} --reason …"
+    if report.last_denied is not None:
+        yield (
+            f"  Refused so far: {counted(report.denied, 'statement or request', 'statements and requests')}, "
+            f"the last one {_moment(report.last_denied)}: "
+            f"manage.py pgtrigger session list --denied -d {printable(report.database)}"
+        )
 
 
 def _piece(gate: Gate) -> str:
@@ -128,9 +150,13 @@ def _profile(report: GuardReport) -> Iterator[str]:
     for reason in profile.reasons:
         yield printable(f"  single, because {reason}")
     if profile.reasons:
-        yield f"  only detected under single: {'; '.join(DETECTED_ONLY)}."
+        yield f"  detected while it lasts, and not prevented: {'; '.join(OWNERS)}."
+        yield f"  {NO_TRACE}."
     else:
-        yield f"  kept from {', '.join(profile.roles)} by ownership: {'; '.join(DETECTED_ONLY)}."
+        roles = printable(", ".join(profile.roles))
+        yield f"  kept from {roles} by ownership: {'; '.join(OWNERS)}."
+    if report.asker:
+        yield printable(f"  but nothing is kept from the role that asks: {report.asker}")
     yield from (printable(f"  besides the owner, {one}") for one in report.writers)
 
 
@@ -188,6 +214,9 @@ def _document(report: GuardReport) -> dict[str, Any]:
         "ddl_guard_fault": report.ddl_fault,
         "differences": list(report.differences),
         "writers": list(report.writers),
+        "role": report.role,
+        "role_could": report.asker,
+        "asserted": list(ASSERTED),
         "gates": [
             {"schema": one.schema, "function": one.name, "kind": one.kind, "fault": one.fault}
             for one in report.gates
@@ -196,6 +225,8 @@ def _document(report: GuardReport) -> dict[str, Any]:
         "scope": CAVEAT,
         "unattributed": [_past(one) for one in report.unattributed],
         "unattributed_complete": not report.more,
+        "denied": report.denied,
+        "last_denied": report.last_denied.isoformat() if report.last_denied else None,
     }
 
 

@@ -59,6 +59,30 @@ def sessions_document(reports: Sequence[SessionReport]) -> Document:
     }
 
 
+def denials_document(denials: Sequence[EventRecord]) -> Document:
+    """Return what was denied to whom, in the order it comes: no sessions."""
+    return {
+        "schema": SESSIONS_SCHEMA,
+        "exit_code": int(ExitCode.CLEAN),
+        "sessions": [],
+        "denied": [
+            {"kind": one.kind, "actor": one.actor, "at": plain(one.at), "session": one.session}
+            | {"id": one.id, **_denied(one)}
+            for one in denials
+        ],
+    }
+
+
+def _denied(one: EventRecord) -> Document:
+    """Return the detail of a denial, with every key that one may have."""
+    detail = plain(one.detail)
+    texts = ("code", "message", "request", "reason", "template", "role", "application")
+    return {
+        **{name: str(detail.get(name, "")) for name in texts},
+        **{name: list(detail.get(name) or ()) for name in ("triggers", "pgids")},
+    }
+
+
 def report_document(report: SessionReport, *, exit_code: int = ExitCode.CLEAN) -> Document:
     """Return what a session's evidence says together."""
     return {

@@ -37,6 +37,11 @@ def sessions_text(sessions: Sequence[SessionRecord]) -> str:
     return "".join(f"{printable(_in_one_line(one))}\n" for one in sessions)
 
 
+def denials_text(denials: Sequence[EventRecord]) -> str:
+    """Return a line for each denial; nothing for none."""
+    return "".join(f"{printable(_denied(one))}\n" for one in denials)
+
+
 def report_text(report: SessionReport) -> str:
     """Return a report: one line, and one for each finding."""
     found = "".join(f"  {printable(one)}\n" for one in report.findings)
@@ -107,6 +112,22 @@ def _in_one_line(one: SessionRecord) -> str:
         f"{one.id} {one.state}{until} opened {_moment(one.opened)} by {one.opened_by}{ticket}: "
         f"{one.reason} ({', '.join(one.uris)})"
     )
+
+
+def _denied(one: EventRecord) -> str:
+    detail = one.detail
+    role = f" as role {detail['role']}" if detail.get("role") else ""
+    where = f" in session {one.session}" if one.session else ""
+    code = f" ({detail['code']})" if detail.get("code") else ""
+    message = str(detail.get("message", "")).removeprefix("trigger_ops:").strip().rstrip(".")
+    triggers = ", ".join(map(str, detail.get("triggers") or detail.get("pgids") or ()))
+    what = detail.get("request") or "a statement"
+    parts = [
+        f"{_moment(one.at)} {one.actor}{role} was refused {what}{where}{code}: {message}.",
+        f"Triggers: {triggers}." if triggers else "",
+        f"Reason given: {detail['reason']}" if detail.get("reason") else "",
+    ]
+    return " ".join(filter(None, parts))
 
 
 def _session_lines(account: SessionAccount) -> Iterator[str]:

@@ -15,7 +15,7 @@ from django.db.utils import load_backend
 
 from trigger_ops.catalog.transactions import first_line, without_injection
 from trigger_ops.exceptions import SessionRefused
-from trigger_ops.sessions.current import outside_all
+from trigger_ops.sessions.current import asking, outside_all
 from trigger_ops.sessions.statuses import Status, status_of
 
 PATIENCE_SECONDS = 2
@@ -38,7 +38,7 @@ def beside(alias: str, *, apart: bool = False) -> Iterator[BaseDatabaseWrapper]:
         SessionRefused: when a second connection is needed and cannot be had.
     """
     own = connections[alias]
-    with outside_all():
+    with outside_all(), asking():
         if _shared and (own.in_atomic_block or not apart):
             with without_injection(own), transaction.atomic(using=alias):
                 yield own
@@ -60,6 +60,11 @@ def same_connection() -> Iterator[None]:
         yield
     finally:
         _shared = before
+
+
+def is_shared() -> bool:
+    """Tell whether that is so now."""
+    return _shared
 
 
 def _is_free(own: BaseDatabaseWrapper) -> bool:

@@ -35,6 +35,7 @@ class Presence:
 _present: contextvars.ContextVar[tuple[Presence, ...]] = contextvars.ContextVar(
     "trigger_ops_sessions", default=()
 )
+_asking: contextvars.ContextVar[bool] = contextvars.ContextVar("trigger_ops_asking", default=False)
 
 
 def sessions_on(connection: BaseDatabaseWrapper) -> tuple[Presence, ...]:
@@ -64,3 +65,18 @@ def outside_all() -> Iterator[None]:
         yield
     finally:
         _present.reset(before)
+
+
+@contextlib.contextmanager
+def asking() -> Iterator[None]:
+    """Run what is inside as questions of our own, whose refusal is told by whoever asks."""
+    before = _asking.set(True)
+    try:
+        yield
+    finally:
+        _asking.reset(before)
+
+
+def is_asking() -> bool:
+    """Tell whether the running code asks a question of our own."""
+    return _asking.get()

@@ -25,18 +25,15 @@ from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
 from trigger_ops.catalog.transactions import first_line
 from trigger_ops.sessions import hooks, statements
+from trigger_ops.sessions.backlog import Backlog
+from trigger_ops.sessions.beside import is_shared
 from trigger_ops.sessions.current import Presence, sessions_on
-from trigger_ops.sessions.recording import (
-    Statement,
-    log_failure,
-    log_lost,
-    record_failures,
-    recorded,
-)
+from trigger_ops.sessions.denials import Denial
+from trigger_ops.sessions.membership import Membership
+from trigger_ops.sessions.recording import Statement, recorded
 from trigger_ops.sessions.refusals import refusal_code, state_of
 from trigger_ops.sessions.sending import Sending
 from trigger_ops.sessions.statuses import Status, status_of
-from trigger_ops.sessions.timeouts import Timeouts
 
 _ATTRIBUTE = "_trigger_ops_entrance"
 _NUMBER = re.compile(r"\bsession (\d+)")
@@ -48,20 +45,19 @@ MOST_KEPT = 200
 class Entrance:
     """The way into sessions on one connection: first of its execute wrappers.
 
-    ``_entered`` is what this transaction has entered, None where a rollback to a savepoint made
-    that unknown. ``_untouched`` says that it did nothing else yet, ``_reads`` that it is read-only.
+    ``listens`` says that it will hear of an error that is raised now. ``_untouched`` says that
+    this transaction did nothing yet but enter sessions, ``_reads`` that it is read-only.
     """
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
         self.members: list[Presence] = []
+        self.listens = self._rests = False
         self._raw: Any = connection.connection
-        self._entered: tuple[int, ...] | None = ()
+        self._within = Membership(connection)
         self._untouched = self._reads = False
-        self._joined: set[int] = set()
-        self._timeouts = Timeouts()
         self._kept: list[Statement] = []
-        self._failed: list[Statement] = []
+        self._backlog = Backlog(connection.alias)
 
     def __call__(
         self,
@@ -76,25 +72,23 @@ class Entrance:
         status = self._observe()
         if self.connection.needs_rollback:
             return send()
-        template = statements.template_of(sql, self.connection.connection)
-        start = statements.beginning(template)
         sessions = sessions_on(self.connection)
         if status is Status.IN_TRANSACTION or (status is Status.IDLE and not self._autocommit()):
-            return self._inside(send, sessions, template, start)
-        named = statements.is_named(context["cursor"])
-        if status is Status.IDLE and sessions and not named and not statements.runs_outside(start):
-            with self._noting(sessions, template):
+            return self._inside(send, sessions)
+        if status is Status.IDLE and sessions and not send.runs_outside():
+            with self._noting(sessions, send.template):
                 if send.takes_one_statement():
-                    return self._in_own_transaction(send, sessions, template)
-                return self._prefixed(send, sessions, template)
-        return self._watched(send, start)
+                    return self._in_own_transaction(send, sessions)
+                return self._prefixed(send, sessions)
+        return self._watched(send)
 
     def join(self, session: Presence) -> None:
         """Let a session begin: at once where a transaction is open, else with the next one."""
+        if self not in self.connection.execute_wrappers:
+            self.connection.execute_wrappers.insert(0, self)
         self.members.append(session)
         if self._observe() is Status.IN_TRANSACTION:
-            self._joined.add(session.id)
-            self._synchronise(sessions_on(self.connection))
+            self._within.join(session, sessions_on(self.connection))
 
     def leave(self, session: Presence) -> None:
         """Let a session end, or be no more: what is still open goes on in the others alone."""
@@ -103,15 +97,28 @@ class Entrance:
         try:
             if self._observe() is Status.IN_TRANSACTION and not self._reads:
                 self.write_kept()
-                self._synchronise(sessions_on(self.connection))
+                self._within.leave(session, sessions_on(self.connection))
         finally:
             self._rest()
+
+    def deny(self, denial: Denial, *, apart: bool = False) -> None:
+        """Put a denial on record as soon as nothing can take that back, at once if that is so now.
+
+        In a test that is rolled back as a whole it goes with the test, or is in the log alone.
+        """
+        status = status_of(self.connection)
+        self._backlog.deny(denial, waits=status not in (Status.IDLE, Status.UNKNOWN))
+        if is_shared() and status is Status.IN_TRANSACTION:
+            self._backlog.write()
+        elif _is_in_test(self.connection):
+            self._backlog.forget_denials()
+        self._rest(apart=apart)
 
     def write_kept(self) -> None:
         """Write the statements of this transaction into it, so that they live and die with it."""
         kept, self._kept = [] if self._reads else self._kept, []
         for statement in recorded(kept):
-            self._ask(statement)
+            self._within.ask(statement)
 
     def _autocommit(self) -> bool:
         return bool(self.connection.autocommit)
@@ -125,40 +132,38 @@ class Entrance:
         return status
 
     def _forget(self) -> None:
-        self._entered = ()
+        self._within.forget()
         self._untouched = self._reads = False
-        self._joined.clear()
-        self._timeouts = Timeouts()
         self._kept.clear()
 
-    def _inside(
-        self, send: Sending, sessions: tuple[Presence, ...], template: str, start: str
-    ) -> Any:
+    def _inside(self, send: Sending, sessions: tuple[Presence, ...]) -> Any:
         untouched, self._untouched = self._untouched, False
-        if statements.chooses_isolation(start):
-            if untouched and statements.must_be_first(start):
-                self._begin_again()
-            return self._watched(send, start)
-        if self._reads or statements.rolls_back(start):
-            return self._watched(send, start)
-        if statements.ends_transaction(start):
+        if untouched and statements.must_be_first(send.start):
+            self._begin_again()
+        if statements.ends_transaction(send.start):
             self.write_kept()
-            return self._watched(send, start)
+        if self._reads or statements.is_about_transaction(send.start):
+            return self._watched(send)
         if not sessions:
-            self._synchronise(sessions)
-            return self._watched(send, start)
-        with self._noting(sessions, template):
-            self._synchronise(sessions)
+            self._within.synchronise(sessions)
+            return self._watched(send)
+        return self._on_record(send, sessions)
+
+    def _on_record(self, send: Sending, sessions: tuple[Presence, ...]) -> Any:
+        with self._noting(sessions, send.template):
+            self._within.synchronise(sessions)
             began = time.perf_counter()
             result = send()
             took = (time.perf_counter() - began) * 1000
-        if statements.is_worth_recording(start):
+        if statements.is_worth_recording(send.start):
             rows = send.rows()
             self._kept.append(
-                Statement(session=sessions[0], template=template, rows=rows, took_ms=took)
+                Statement(session=sessions[0], template=send.template, rows=rows, took_ms=took)
             )
-            if len(self._kept) >= MOST_KEPT:
-                self.write_kept()
+        if send.takes_back() and self._observe() is Status.IN_TRANSACTION:
+            self._resume()
+        if len(self._kept) >= MOST_KEPT:
+            self.write_kept()
         return result
 
     def _begin_again(self) -> None:
@@ -167,96 +172,75 @@ class Entrance:
             self.connection.connection.rollback()
         self._forget()
 
-    def _watched(self, send: Sending, start: str) -> Any:
+    def _watched(self, send: Sending) -> Any:
         """Run a statement as it is, and see what it made of the transaction."""
         try:
             return send()
         finally:
             status = self._observe()
-            if statements.makes_read_only(start) and status is Status.IN_TRANSACTION:
+            if statements.makes_read_only(send.start) and status is Status.IN_TRANSACTION:
                 self._reads = True
-            if statements.rolls_back(start) and status is Status.IN_TRANSACTION:
+            if send.takes_back() and status is Status.IN_TRANSACTION:
                 self._resume()
             self._rest()
 
     def _resume(self) -> None:
         """After a rollback to a savepoint: nobody knows what that took back of what was set."""
-        self._entered = None
+        self._within.lose_track()
         if self._reads:
             return
         sessions = sessions_on(self.connection)
         with self._noting(sessions, "ROLLBACK TO SAVEPOINT"):
-            self._synchronise(sessions)
+            self._within.synchronise(sessions)
         if sessions and self._kept:
             # What it took back stays among the statements: a report has to know of it.
             rollback = Statement(session=sessions[0], template="ROLLBACK TO SAVEPOINT")
             self._kept.append(rollback)
 
-    def _prefixed(self, send: Sending, sessions: tuple[Presence, ...], template: str) -> Any:
-        prefix = f"SELECT {self._call(sessions, template)}; "
+    def _prefixed(self, send: Sending, sessions: tuple[Presence, ...]) -> Any:
+        prefix = f"SELECT {self._within.call(sessions, send.template)}; "
         # With parameters, each percent sign of the text has a meaning.
         result = send.after(prefix if send.params is None else prefix.replace("%", "%%"))
         if is_psycopg3:
             send.context["cursor"].nextset()
+        if self._observe() is Status.IN_TRANSACTION:
+            self._within.lose_track()  # it has begun one, in which what was set goes on
         return result
 
-    def _in_own_transaction(
-        self, send: Sending, sessions: tuple[Presence, ...], template: str
-    ) -> Any:
-        self._ask("BEGIN")
+    def _in_own_transaction(self, send: Sending, sessions: tuple[Presence, ...]) -> Any:
+        self._within.ask("BEGIN")
         try:
-            self._enter(sessions, template)
+            self._within.enter(sessions, send.template)
             result = send()
-            self._ask("COMMIT")
+            self._within.ask("COMMIT")
         except BaseException:
             if status_of(self.connection) in (Status.IN_TRANSACTION, Status.FAILED):
                 with contextlib.suppress(Error):
-                    self._ask("ROLLBACK")
+                    self._within.ask("ROLLBACK")
             raise
         finally:
             self._observe()
         return result
 
-    def _synchronise(self, sessions: tuple[Presence, ...]) -> None:
-        """Make this transaction be in exactly these sessions."""
-        wanted = tuple(one.id for one in sessions)
-        if self._entered == wanted:
-            return
-        if self._timeouts.lowered or not wanted:
-            self._ask(self._timeouts.restoring())
-        if wanted:
-            self._enter(sessions)
-        self._entered = wanted
-
-    def _enter(self, sessions: tuple[Presence, ...], template: str | None = None) -> None:
-        call = self._call(sessions, template)
-        ((before, statement, idle),) = self._ask(self._timeouts.asking(call))
-        self._timeouts.note(before, statement, idle)
-
-    def _call(self, sessions: Sequence[Presence], template: str | None) -> str:
-        raw = self.connection.connection
-        numbers = ",".join(str(one.id) for one in sessions)
-        joins = "true" if any(one.id in self._joined for one in sessions) else "false"
-        text = "NULL" if template is None else statements.literal(template, raw)
-        home = statements.identifier(sessions[0].home, raw)
-        return f"{home}.trigger_ops_enter('{numbers}', {joins}, {text})"
-
-    def _ask(self, statement: Any) -> list[Any]:
-        """Run a statement of ours on a cursor of the driver's, which no wrapper sees."""
-        with self.connection.wrap_database_errors, self.connection.connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
     @contextlib.contextmanager
     def _noting(self, sessions: tuple[Presence, ...], template: str) -> Iterator[None]:
         """Keep a statement that fails, to be written once nothing can take that back."""
         try:
-            yield
+            with self._listening(bool(sessions)):
+                yield
         except Error as error:
             self._note(error, sessions, template)
             if self._observe() is Status.IDLE and self._autocommit():
                 self._rest()
             raise
+
+    @contextlib.contextmanager
+    def _listening(self, listens: bool) -> Iterator[None]:  # noqa: FBT001
+        before, self.listens = self.listens, listens
+        try:
+            yield
+        finally:
+            self.listens = before
 
     def _note(self, error: Error, sessions: Sequence[Presence], template: str) -> None:
         if not sessions:
@@ -273,21 +257,18 @@ class Entrance:
             code=code,
             message=first_line(error),
         )
-        log_failure(failure)
-        self._failed.append(failure)
+        self._backlog.fail(failure)
 
-    def _rest(self, *, closing: bool = False) -> None:
+    def _rest(self, *, apart: bool = False, closing: bool = False) -> None:
         """Do what waits for the end of the transaction, if it has ended."""
-        if status_of(self.connection) not in (Status.IDLE, Status.UNKNOWN):
+        if self._rests or status_of(self.connection) not in (Status.IDLE, Status.UNKNOWN):
             return
-        failed, self._failed = self._failed, []
-        if failed:
-            # Where no second connection was to be had, there is one when atomic() has let go.
-            self._failed = record_failures(failed, apart=closing)
-        if self._failed and closing:
-            log_lost(self._failed)
-            self._failed = []
-        if not self.members and not self._failed:
+        self._rests = True  # what is written may be a transaction of this very connection
+        try:
+            self._backlog.write(apart=apart, last=closing)
+        finally:
+            self._rests = False
+        if not self.members and not self._backlog:
             _remove(self)
 
     def hooks(self) -> dict[str, Callable[..., Any]]:
@@ -301,11 +282,12 @@ class Entrance:
 
     def _commit(self, original: Callable[[], Any]) -> Any:
         sessions = tuple(self.members[::-1])
-        entered = bool(self._entered)
+        entered = bool(self._within.entered)
         try:
             if self._observe() is Status.IN_TRANSACTION:
                 self.write_kept()
-            return original()
+            with self._listening(entered):
+                return original()
         except Error as error:
             if entered:
                 self._note(error, sessions, "COMMIT")
@@ -336,7 +318,7 @@ class Entrance:
     ) -> None:
         begins = force_begin_transaction_with_broken_autocommit
         original(autocommit, force_begin_transaction_with_broken_autocommit=begins)
-        if autocommit and self._failed:
+        if autocommit and self._backlog:
             self._rest()
         sessions = sessions_on(self.connection)
         # Only atomic() asks to begin: whoever turns autocommit off by hand may turn it on again.
@@ -345,7 +327,7 @@ class Entrance:
         try:
             with self._noting(sessions, "BEGIN"):
                 self._observe()
-                self._synchronise(sessions)
+                self._within.synchronise(sessions)
             self._untouched = True
         except BaseException:
             with contextlib.suppress(Error):
@@ -356,14 +338,26 @@ class Entrance:
 
 def entrance_of(connection: BaseDatabaseWrapper) -> Entrance:
     """Return the way into sessions on a connection, which is made where there is none yet."""
-    found = vars(connection).get(_ATTRIBUTE)
-    if isinstance(found, Entrance):
+    found = entrance_on(connection)
+    if found is not None:
         return found
     entrance = Entrance(connection)
     hooks.put(connection, entrance.hooks())
     connection.execute_wrappers.insert(0, entrance)
     setattr(connection, _ATTRIBUTE, entrance)
     return entrance
+
+
+def entrance_on(connection: BaseDatabaseWrapper) -> Entrance | None:
+    """Return the way into sessions on a connection if there is one."""
+    found = vars(connection).get(_ATTRIBUTE)
+    return found if isinstance(found, Entrance) else None
+
+
+def _is_in_test(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether a connection is in a transaction that Django's TestCase will roll back."""
+    blocks = connection.atomic_blocks
+    return bool(blocks) and bool(getattr(blocks[0], "_from_testcase", False))
 
 
 def _remove(entrance: Entrance) -> None:

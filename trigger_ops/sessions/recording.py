@@ -13,6 +13,7 @@ from django.db.backends.postgresql.psycopg_any import sql
 
 from trigger_ops.catalog.transactions import first_line
 from trigger_ops.exceptions import SessionRefused
+from trigger_ops.ledger.sessions import REFUSED as REFUSED
 from trigger_ops.sessions.beside import beside
 from trigger_ops.sessions.current import Presence
 from trigger_ops.sessions.encodings import fitted, json_text
@@ -22,9 +23,6 @@ LOGGER = logging.getLogger("trigger_ops")
 
 _RECORD = "SELECT {home}.trigger_ops_record({session}, {statements}::pg_catalog.jsonb)"
 _TELL = "SELECT {home}.trigger_ops_tell({session}, {kind}, {actor}, {detail}::pg_catalog.jsonb)"
-
-REFUSED = "refused"
-"""The kind of event that a refused statement is recorded as."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,12 +64,12 @@ def _row(one: Statement) -> dict[str, object]:
 
 
 def told(
-    session: int | None, home: str, kind: str, actor: str, detail: object, raw: Any = None
+    session: int | Composable, home: str, kind: str, actor: str, detail: object, raw: Any = None
 ) -> Composable:
     """Return what puts an event on record, over the driver's connection ``raw``."""
     return sql.SQL(_TELL).format(
         home=sql.Identifier(home),
-        session=sql.Literal(session),
+        session=sql.Literal(session) if isinstance(session, int) else session,
         kind=sql.Literal(kind),
         actor=sql.Literal(fitted(actor, raw)),
         detail=sql.Literal(json_text(detail, raw)),

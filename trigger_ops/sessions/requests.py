@@ -22,7 +22,11 @@ from trigger_ops.states import Policy
 
 SHORTEST = dt.timedelta(seconds=1)
 
+KINDS_OF_LETTERS = 5
+"""So many different letters a reason has at least, where it has to be that long."""
+
 _FILLER = re.compile(r"(.{1,5}?)\1{2,}.{0,4}", re.DOTALL)
+_WORD = re.compile(r"[^\W_]+")
 
 
 def session_request(
@@ -142,11 +146,15 @@ A_SESSION = Sentence(_("A session"))
 def stated_reason(reason: str, *, what: str = A_SESSION) -> str:
     """Return a reason without blanks round it; ``what`` needs it.
 
+    It has at least so many letters and digits, where a word that is repeated counts once, and
+    among them some different letters. Whether it is a good one is for people to judge.
+
     Raises:
         SessionRefused: for one that says too little, or nothing but filler.
     """
     said = reason.replace("\0", "").strip()
-    letters = "".join(one for one in said.lower() if one.isalnum())
+    words = _WORD.findall(said.casefold())
+    letters = "".join(words)
     least = conf.number("SESSION_REASON")
     if len(letters) < least:
         raise SessionRefused(
@@ -157,13 +165,19 @@ def stated_reason(reason: str, *, what: str = A_SESSION) -> str:
             what=what,
             least=least,
         )
-    if _FILLER.fullmatch(letters):
+    if _FILLER.fullmatch(letters) or len("".join(set(words))) < least:
         raise SessionRefused(
             _(
                 '"%(said)s" repeats itself and gives no reason: say what is to be corrected, and '
                 "why."
             ),
             said=said[:60],
+        )
+    kinds = min(KINDS_OF_LETTERS, least)
+    if len({one for one in letters if one.isalpha()}) < kinds:
+        raise SessionRefused(
+            f'"{said[:60]}" has fewer than {kinds} different letters and gives no reason: say '
+            "what is to be corrected, and why."
         )
     return said
 

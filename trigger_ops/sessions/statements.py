@@ -13,6 +13,12 @@ from trigger_ops.sessions.encodings import fitted
 LONGEST_TEMPLATE = 10_000
 """Characters of a statement that are recorded; a bulk insert has many that say nothing new."""
 
+# What may hold any word without meaning it; of a block comment only its beginning.
+_QUOTED = re.compile(
+    r"""--[^\n]*|/\*|(?<![\w$])[eE]'[^'\\]*(?:(?:\\.|'')[^'\\]*)*'|'[^']*'|"[^"]*"
+      |(?<![\w$])(\$(?:[^\W\d]\w*)?\$).*?\1""",
+    re.DOTALL | re.VERBOSE,
+)
 _BLOCK_MARK = re.compile(r"/\*|\*/")
 
 # What cannot run in a transaction block, or ends one, or is of no interest to a trigger.
@@ -32,7 +38,8 @@ _READ_ONLY = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ENDS = re.compile(r"(?:commit|end|prepare\s+transaction)\b", re.IGNORECASE)
-_ROLLS_BACK = re.compile(r"(?:rollback|abort)\b", re.IGNORECASE)
+_ROLLS_BACK = re.compile(r"\b(?:rollback|abort)\b", re.IGNORECASE)
+_IS_ROLLBACK = re.compile(r"(?:rollback|abort)\b[^;]*;?\s*$", re.IGNORECASE)
 _MARKS = re.compile(r"(?:savepoint|release)\b", re.IGNORECASE)
 
 
@@ -79,9 +86,32 @@ def ends_transaction(statement: str) -> bool:
     return bool(_ENDS.match(statement))
 
 
-def rolls_back(statement: str) -> bool:
-    """Tell whether a statement takes something back, all or up to a savepoint."""
-    return bool(_ROLLS_BACK.match(statement))
+def is_about_transaction(statement: str) -> bool:
+    """Tell whether a statement chooses what its transaction is like, ends it, or takes it back."""
+    return (
+        chooses_isolation(statement)
+        or ends_transaction(statement)
+        or bool(_IS_ROLLBACK.match(statement))
+    )
+
+
+def rolls_back(text: str) -> bool:
+    """Tell whether a text takes something back anywhere in it: it may hold several statements.
+
+    The word has to be one of SQL: in a literal, a quoted name or a comment it means nothing.
+    """
+    return bool(_ROLLS_BACK.search(text) and _ROLLS_BACK.search(_outside_quotes(text)))
+
+
+def _outside_quotes(text: str) -> str:
+    """Return a text with a blank for each literal, quoted name and comment."""
+    kept: list[str] = []
+    place = 0
+    while mark := _QUOTED.search(text, place):
+        kept.append(text[place : mark.start()])
+        is_block = mark[0] == "/*"
+        place = len(text) - len(_after_block(text[mark.start() :])) if is_block else mark.end()
+    return " ".join([*kept, text[place:]])
 
 
 def is_worth_recording(statement: str) -> bool:
@@ -96,16 +126,21 @@ def template_of(statement: Any, raw: Any) -> str:
     (``sql.Literal``) are not. What the database cannot keep is an escape: that must not break the
     statement that it is sent with. ``raw`` is the driver's connection.
     """
+    text = text_of(statement, raw)
+    if len(text) > LONGEST_TEMPLATE:
+        text = f"{text[:LONGEST_TEMPLATE]}…"
+    return fitted(text, raw)
+
+
+def text_of(statement: Any, raw: Any) -> str:
+    """Return a whole statement with placeholders, as it can be kept as a text."""
     if isinstance(statement, bytes):
         text = statement.decode("utf-8", "replace")
     elif isinstance(statement, str):
         text = statement
     else:
         text = _composed(statement, raw)
-    text = text.replace("\0", "").encode("utf-8", "replace").decode("utf-8").strip()
-    if len(text) > LONGEST_TEMPLATE:
-        text = f"{text[:LONGEST_TEMPLATE]}…"
-    return fitted(text, raw)
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8").strip()
 
 
 def _composed(statement: Any, raw: Any) -> str:

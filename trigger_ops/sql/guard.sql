@@ -63,6 +63,8 @@ BEGIN
         END IF;
         RETURN true;
     END IF;
+    -- The server's log has it even where whoever asked handles the error, and whoever that is: psql tells nobody else.
+    RAISE LOG USING DETAIL = 'TO001', MESSAGE = format('trigger_ops: %s is not ignored for role "%s" (%s).', trigger_name, session_user, current_setting('application_name'));
     RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO001',
         MESSAGE = format('trigger_ops: %s is ignored in a session only: open one with manage.py pgtrigger session run.', trigger_name),
         HINT = format('Its policy is "%s".', policy);

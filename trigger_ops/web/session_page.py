@@ -15,10 +15,11 @@ from django.utils.translation import gettext_lazy
 
 from trigger_ops import api, conf
 from trigger_ops.durations import spelled
+from trigger_ops.ledger.sessions import REFUSED, REJECTED
 from trigger_ops.records import EventRecord, SessionRecord, StatementRecord
 from trigger_ops.rendering.session_documents import plain
 from trigger_ops.rendering.wording import printable
-from trigger_ops.sessions.recording import REFUSED
+from trigger_ops.sessions.exporting import EXPORTED
 from trigger_ops.sessions.reporting import SessionAccount
 from trigger_ops.states import SessionState
 from trigger_ops.web.columns import english
@@ -40,6 +41,8 @@ HAPPENED = {
     "abandoned": gettext_lazy("abandoned"),
     "killed": gettext_lazy("connections ended"),
     REFUSED: gettext_lazy("a statement was refused"),
+    REJECTED: gettext_lazy("a request was refused"),
+    EXPORTED: gettext_lazy("exported"),
 }
 
 One = TypeVar("One")
@@ -204,7 +207,7 @@ def _happened(one: EventRecord) -> Step:
         who=printable(one.actor),
         told=shortened(printable(told, keep="\n")),
         sql=shortened(printable(str(detail.get("template", "")), keep="\n\t")),
-        is_denial=one.kind == REFUSED,
+        is_denial=one.kind in (REFUSED, REJECTED),
     )
 
 

@@ -251,7 +251,7 @@ VERBS: Mapping[
     tuple[str, Callable[[CommandParser], None], Callable[[BaseCommand, Mapping[str, Any]], None]],
 ] = {
     "status": (
-        "Tell what is enforced, what is only detected, and what is amiss.",
+        "Tell what is enforced, what is detected while it lasts, and what is amiss.",
         _add_status_arguments,
         _status,
     ),

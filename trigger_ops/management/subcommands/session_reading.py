@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from trigger_ops import api
+from trigger_ops.management.actors import operating_system_actor
 from trigger_ops.management.outcomes import Outcome
 from trigger_ops.management.streams import write_data
 from trigger_ops.management.subcommands.options import one_of
@@ -38,14 +39,22 @@ def add_list_arguments(parser: CommandParser) -> None:
     )
     parser.add_argument("--opener", help="Only what this one opened, such as os:ann@web1")
     parser.add_argument(
-        "--limit", type=int, default=100, metavar="N", help="At most so many sessions (100)"
+        "--denied",
+        action="store_true",
+        help="Not sessions, but statements and requests that were refused, in one or without one",
+    )
+    parser.add_argument(
+        "--limit", type=int, default=100, metavar="N", help="At most so many of them (100)"
     )
     add_database(parser)
     add_format(parser)
 
 
 def list_them(command: BaseCommand, options: Mapping[str, Any]) -> None:
-    """Print sessions, newest first."""
+    """Print sessions, newest first; or what was denied to whom."""
+    if options.get("denied"):
+        _list_denials(command, options)
+        return
     wanted, alias = format_of(options), alias_of(options)
     found = api.list_sessions(
         using=alias,
@@ -58,6 +67,21 @@ def list_them(command: BaseCommand, options: Mapping[str, Any]) -> None:
         write_data(command.stdout, as_json(session_documents.sessions_document(reports)))
     else:
         write_data(command.stdout, sessions.sessions_text(found))
+
+
+def _list_denials(command: BaseCommand, options: Mapping[str, Any]) -> None:
+    for name in ("state", "opener"):
+        if options.get(name):
+            raise CommandError(
+                f"--{name} is about sessions: give it without --denied.",
+                returncode=int(ExitCode.USAGE),
+            )
+    wanted = format_of(options)
+    found = api.list_denials(using=alias_of(options), limit=_limit(options))
+    if wanted == "json":
+        write_data(command.stdout, as_json(session_documents.denials_document(found)))
+    else:
+        write_data(command.stdout, sessions.denials_text(found))
 
 
 def show(command: BaseCommand, options: Mapping[str, Any]) -> None:
@@ -96,8 +120,10 @@ def report(command: BaseCommand, options: Mapping[str, Any]) -> None:
 
 
 def export(command: BaseCommand, options: Mapping[str, Any]) -> None:
-    """Print one session as JSON lines."""
-    account = api.show_session(id_of(options), using=alias_of(options))
+    """Print one session as JSON lines; that it was exported is among its events."""
+    account = api.export_session(
+        id_of(options), actor=operating_system_actor(), using=alias_of(options)
+    )
     for line in session_documents.lines(account):
         write_data(command.stdout, line)
 

@@ -1,0 +1,154 @@
+"""Dumps by PostgreSQL's own programs: what they bring back, and what they do to the guard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from demo_site.past.models import Receipt
+from tests.damage import run
+from tests.database.acts import (
+    RECEIPT,
+    a_receipt,
+    do,
+    ignoring,
+    one,
+    open_session,
+    policy,
+    refused,
+    transaction,
+)
+from tests.guard.conftest import default_at, guard
+from tests.programs import run_on
+from trigger_ops import api
+from trigger_ops.records import Actor
+from trigger_ops.states import SessionState
+
+EVIDENCE = (
+    *("session", "review", "sessionevent", "sessiontransaction", "sessionstatement"),
+    *("decision", "change", "acknowledgement", "ledgerentry"),
+)
+"""Our tables whose rows are kept; those of the guard itself are made by ``guard install``."""
+
+MODES = """
+SELECT count(*) FILTER (WHERE t.tgenabled = 'A'), count(*) FROM pg_trigger t
+ WHERE t.tgrelid::regclass::text ~ '^trigger_ops_' AND NOT t.tgisinternal"""
+
+
+def contents(table: str) -> list[str]:
+    """Return the rows of a table of ours."""
+    return [
+        text
+        for (text,) in run(
+            "SELECT to_jsonb(t)::text FROM {table} t ORDER BY 1", table=f"trigger_ops_{table}"
+        )
+    ]
+
+
+def past() -> tuple[int, int, int]:
+    """Leave evidence behind; return a session that has ended, an active one, a pending one."""
+    a_receipt(connection, "wrong")
+    pending, reviewed = (open_session(connection, RECEIPT, needs=1) for _ in range(2))
+    eve = Actor(name="user:eve", key="7")
+    api.review_session(reviewed, reviewer=eve, verdict="approve", remark="looks right")
+    with api.session(id=reviewed):
+        Receipt.objects.update(number="right")
+    api.end_session(reviewed)
+    with transaction(connection):
+        do(connection, ignoring(RECEIPT))
+        do(connection, "UPDATE past_receipt SET number = 'unattributed'")
+    assert len(api.unattributed("default")) == 1
+    return reviewed, open_session(connection, RECEIPT), pending
+
+
+def state_of(number: int) -> SessionState:
+    return api.find_session(number).state
+
+
+def test_a_full_dump_brings_everything_back_as_it_was(
+    guarded: BaseDatabaseWrapper, make_database: Callable[..., str], tmp_path: Path
+) -> None:
+    ended, active, pending = past()
+    policy(connection, "session", RECEIPT)
+    before = {table: contents(table) for table in (*EVIDENCE, "guard", "policy")}
+    report, modes = api.session_report(ended), do(connection, MODES)
+    run_on(guarded.settings_dict["NAME"], "pg_dump", "-Fc", "-f", str(tmp_path / "dump"))
+    copy = make_database(empty=True)
+    run_on(copy, "pg_restore", str(tmp_path / "dump"))
+    with default_at(NAME=copy):
+        assert {table: contents(table) for table in before} == before
+        assert do(connection, MODES) == modes
+        states = (SessionState.ENDED, SessionState.ACTIVE, SessionState.PENDING)
+        assert tuple(map(state_of, (ended, active, pending))) == states
+        assert api.session_report(ended).findings == report.findings
+        # The policy is another one than that of the settings, and something is unattributed.
+        levels = {one.id for one in api.check(databases=["default"]).findings if one.level > 30}
+        assert levels == {"trigger_ops.C006", "trigger_ops.C007"}
+        with refused("TO001"), transaction(connection):
+            do(connection, ignoring(RECEIPT))
+            do(connection, "UPDATE past_receipt SET number = 'x'")
+        with api.session(id=active):
+            assert Receipt.objects.update(number="goes on") == 1
+
+
+@pytest.fixture
+def data(
+    guarded: BaseDatabaseWrapper, make_database: Callable[..., str], tmp_path: Path
+) -> Callable[..., Any]:
+    """Return what loads the evidence of one database into a migrated one, and works there."""
+    dump = tmp_path / "data"
+
+    def load(*options: str) -> Any:
+        tables = [f"--table=trigger_ops_{table}*" for table in EVIDENCE]
+        name = guarded.settings_dict["NAME"]
+        run_on(name, "pg_dump", "-Fc", "--data-only", *tables, "-f", str(dump))
+        other = make_database()
+        run_on(other, "pg_restore", "--data-only", *options, str(dump))
+        return default_at(NAME=other)
+
+    return load
+
+
+def test_data_alone_is_kept_as_it_is_and_nothing_is_done_again(data: Callable[..., Any]) -> None:
+    ended, active, pending = past()
+    before = {table: contents(table) for table in EVIDENCE}
+    account = api.show_session(ended)
+    with data():
+        assert (state_of(ended), account) == (SessionState.ENDED, api.show_session(ended))
+        assert (state_of(active), state_of(pending)) == (SessionState.ABANDONED,) * 2
+        loaded = {table: contents(table) for table in EVIDENCE}
+        assert [table for table in EVIDENCE if loaded[table] != before[table]] == ["session"]
+        assert one(
+            connection,
+            "SELECT count(*) = sum((tgenabled = 'A')::int) FROM pg_trigger"
+            " WHERE tgrelid = 'trigger_ops_session'::regclass AND NOT tgisinternal",
+        )
+        assert guard().changed
+        assert len(api.unattributed("default")) == 1
+        # Sequences were loaded too, so that the next one has a number of its own.
+        assert open_session(connection, RECEIPT) > max(ended, active, pending)
+
+
+def test_with_triggers_disabled_nobody_looks_and_guard_install_mends_it(
+    data: Callable[..., Any],
+) -> None:
+    ended, active, pending = past()
+    before = {table: contents(table) for table in EVIDENCE}
+    with data("--disable-triggers"):
+        assert {table: contents(table) for table in EVIDENCE} == before
+        assert state_of(active) is SessionState.ACTIVE
+        always, every = do(connection, MODES)[0]
+        assert always < every
+        assert guard().changed
+        assert do(connection, MODES) == [(every, every)]
+        report = api.guard_status("default")
+        assert [gate.fault for gate in report.gates if gate.fault] == []
+        assert api.revoke_session(active, reason="loaded").state is SessionState.REVOKED
+        with refused("TO013"):
+            do(connection, "DELETE FROM trigger_ops_change")
+        assert (state_of(ended), state_of(pending)) == (SessionState.ENDED, SessionState.PENDING)
