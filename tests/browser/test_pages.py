@@ -23,7 +23,6 @@ PAGES = {
     "trigger": f"/admin/trigger_ops/trigger/at/{INVOICE}/",
     "trigger unified": f"/admin/trigger_ops/trigger/at/{INVOICE}/?view=unified",
     "page of a finding": "/admin/trigger_ops/trigger/findings/C001/",
-    "page of a finding": "/admin/trigger_ops/trigger/findings/C001/",
     "sessions": "/admin/trigger_ops/session/",
     "session asked for": "/admin/trigger_ops/session/ask/",
     "session ended": "/admin/trigger_ops/session/1/",
