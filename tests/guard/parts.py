@@ -58,6 +58,7 @@ def put_witness(table: str = "past_receipt", *, schema: str = "public") -> None:
         f"AFTER INSERT OR UPDATE OR DELETE ON {{table}} FOR EACH ROW {CONDITION} "
         "EXECUTE FUNCTION public.trigger_ops_witness_row('alone', '{{}}')",
     )
+    _put_replica(schema, table, "alone")
     _put_truncate(schema, table)
 
 
@@ -72,6 +73,7 @@ def put_late_witnesses(*tables: str, schema: str = "public") -> None:
                 f"AFTER INSERT OR UPDATE OR DELETE ON {{table}} FOR EACH ROW {CONDITION} "
                 "EXECUTE FUNCTION public.trigger_ops_witness_row('both', '{{}}')",
             )
+            _put_replica(schema, table, "both")
         for word, rows in (
             ("insert", "NEW TABLE AS trigger_ops_new"),
             ("update", "OLD TABLE AS trigger_ops_old NEW TABLE AS trigger_ops_new"),
@@ -97,7 +99,18 @@ def _put_truncate(schema: str, table: str) -> None:
     )
 
 
-def _put(schema: str, table: str, name: str, rest: str) -> None:
+def _put_replica(schema: str, table: str, how: str) -> None:
+    _put(
+        schema,
+        table,
+        "trigger_ops_witness_replica",
+        "AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW "
+        f"EXECUTE FUNCTION public.trigger_ops_witness_row('{how}', '{{{{}}}}', 'replica')",
+        mode="REPLICA",
+    )
+
+
+def _put(schema: str, table: str, name: str, rest: str, *, mode: str = "ALWAYS") -> None:
     names = {"name": name, "table": within(schema, table)}
     run(f"CREATE TRIGGER {{name}} {rest}", **names)
-    run("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}", **names)
+    run(f"ALTER TABLE {{table}} ENABLE {mode} TRIGGER {{name}}", **names)

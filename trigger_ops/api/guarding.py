@@ -84,8 +84,9 @@ def guard_status(using: str) -> GuardReport:
     if home is None:
         return GuardReport(database=using, missing=True)
     guard = read_guarding(using)
-    if guard is None:
-        return GuardReport(database=using)
+    if guard is None or not guard.is_on:
+        past = guard.unattributed if guard is not None else ()
+        return GuardReport(database=using, unattributed=past)
     (database,) = inspect_all((), [using], NOWHERE_ELSE, surroundings=Extent.ALL)
     if database.snapshot is None:
         raise DatabaseUnreadable(database.reason)

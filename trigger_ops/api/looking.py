@@ -144,6 +144,8 @@ def _guarded(
         guard = read_guarding(database.alias)
         if guard is None:
             return database, None, frozenset()
+        if not guard.is_on:
+            return database, guard, frozenset()
         blind = frozenset({"trigger_ops.C007"}) if guard.unread else frozenset()
         return with_guard(database, guard.state), guard, blind
     except DatabaseUnreadable as error:

@@ -57,6 +57,8 @@ class Gate:
 class GuardReport:
     """The guard of one database. ``state`` is None where it is off: then nothing else is told.
 
+    Nothing but what somebody did to it: that is among ``unattributed``.
+
     ``missing`` says that our tables are not there. ``more`` tells that there are more
     unattributed transactions than those given. ``ddl_fault`` says what the DDL guard lacks,
     ``differences`` what the guard's rows say otherwise than the settings, ``writers`` who else may

@@ -13,9 +13,16 @@ from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.registry import IGNORE_FUNCTION
 from trigger_ops.sql.functions import ExpectedFunction, expected_functions
 from trigger_ops.sql.own_tables import OWN_TRIGGERS, OwnTrigger
+from trigger_ops.states import Enabled
 
-NOT_ALWAYS = "is not ENABLE ALWAYS"
-"""What is wrong with a trigger whose mode alone is."""
+
+def other_mode(wanted: Enabled) -> str:
+    """Say what is wrong with a trigger whose mode alone is."""
+    return f"is not ENABLE {wanted.value}"
+
+
+NOT_ALWAYS = other_mode(Enabled.ALWAYS)
+"""The same of one that has to fire always."""
 
 NAMED_AT_MOST = 3
 """How many of our tables a sentence names before it counts the rest."""
