@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from django.db import connections
+from django.db import connections, transaction
 
 from tests.damage import run, within
 from trigger_ops.guard.wanting import wanted_guard
@@ -40,13 +40,27 @@ def put_stock_body(schema: str = "public") -> None:
 
 
 def put_gate() -> None:
-    """Put the functions and the row of a guard into `default`, without witnesses."""
+    """Put the functions and the row of a guard into `default`, without witnesses.
+
+    The ledger has the row, as it has whatever `guard install` writes.
+    """
     for function in expected_functions("guard", home="public", schema="public"):
         with connections["default"].cursor() as cursor:
             cursor.execute(function.statement)
     wanted = wanted_guard("default", "public")
     limits = dataclasses.asdict(wanted.limits)
-    Guard.objects.create(policy=wanted.policy, uris=wanted.uris, **limits)
+    with transaction.atomic():
+        Guard.objects.create(policy=wanted.policy, uris=wanted.uris, **limits)
+        enter("INSERT INTO trigger_ops_guard")
+
+
+def enter(text: str) -> None:
+    """Enter a statement of this transaction into the ledger, as a run of ours does."""
+    run(
+        "INSERT INTO trigger_ops_ledgerentry (run, kind, verb, actor, sql) "
+        "VALUES (gen_random_uuid(), 'statement', 'guard install', 'os:ann@web1', %s)",
+        text,
+    )
 
 
 def put_witness(table: str = "past_receipt", *, schema: str = "public") -> None:

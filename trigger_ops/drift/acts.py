@@ -9,6 +9,7 @@ from trigger_ops.records import GuardAct
 
 _SWITCHED = {"INSERT": "on", "DELETE": "off"}
 _DONE = {
+    "ALWAYS": "made to fire always",
     "CREATE": "created again",
     "DISABLE": "disabled",
     "DROP": "dropped",

@@ -14,6 +14,7 @@ from trigger_ops.drift.digests import digest_of
 from trigger_ops.durations import spelled
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.inspection.guarding import WITNESS, gate_faults, witness_faults
+from trigger_ops.inspection.own_objects import Fault
 from trigger_ops.records import GuardState, Limits, Unattributed
 from trigger_ops.registry import IGNORE_FUNCTION
 from trigger_ops.sql.functions import expected_functions
@@ -102,7 +103,11 @@ def _about_its_parts(database: InspectedDatabase, guard: Guarding) -> Iterator[F
 def _gates(database: InspectedDatabase, guard: Guarding, fix: str) -> Iterator[Finding]:
     """Yield one finding for each gate, and one for all of ours that is behind them."""
     behind: list[str] = []
+    strangers: list[Fault] = []
     for fault in gate_faults(database, guard.state):
+        if fault.fix:
+            strangers.append(fault)
+            continue
         if fault.name != IGNORE_FUNCTION:
             behind.append(f"{fault.label} {fault.what}")
             continue
@@ -115,6 +120,15 @@ def _gates(database: InspectedDatabase, guard: Guarding, fix: str) -> Iterator[F
             f"{'; '.join(behind)}."
         )
         yield about_database(database, "C006", message, fix, schema=home)
+    if strangers:
+        home = guard.state.home
+        said = "; ".join(f"{one.label} {one.what}" for one in strangers)
+        message = (
+            f"The guard is on, but tables in {home} have what is none of its, and may keep "
+            f"evidence from being written or read: {said}."
+        )
+        cures = "; ".join(one.fix for one in strangers)
+        yield about_database(database, "C006", message, cures, schema=home)
 
 
 def policy_differences(present: GuardState, wanted: GuardState | None) -> Iterator[str]:

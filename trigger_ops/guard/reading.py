@@ -19,6 +19,7 @@ from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.inspection.guarding import watched_tables
 from trigger_ops.ledger.guard import LEDGER, TABLES, guard_home, read_guard, read_unattributed
 from trigger_ops.records import GuardState, Unattributed
+from trigger_ops.sql.own_tables import OWN_TRIGGERS
 
 LOGGER = logging.getLogger("trigger_ops")
 
@@ -96,6 +97,7 @@ def with_guard(database: InspectedDatabase, guard: GuardState) -> InspectedDatab
         tables=watched_tables(database),
         own=[model._meta.db_table for model in (*LEDGER, *TABLES)],
         roles=conf.app_roles(),
+        own_triggers=[(one.table, one.name) for one in OWN_TRIGGERS],
     )
     return dataclasses.replace(database, guarded=found, mask=conf.mask())
 

@@ -44,7 +44,7 @@ class Gate:
     """One piece of the guard that is not as it should be, or the gate of one schema.
 
     ``fault`` is "" where it is as it should be. ``kind`` is "function", "trigger" (of a table of
-    ours) or "role" (which may do too much).
+    ours), "role" (which may do too much) or "table" (of ours, with what is none of ours).
     """
 
     schema: str

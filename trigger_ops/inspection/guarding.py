@@ -19,6 +19,7 @@ from trigger_ops.inspection.own_objects import (
     gate_body,
     other_mode,
     own_trigger_faults,
+    stranger_faults,
     writer_faults,
 )
 from trigger_ops.records import GuardState
@@ -141,6 +142,22 @@ def _is_late(live: CatalogTrigger) -> bool:
     return live.is_constraint or not live.type_bits & ROW or not live.type_bits & BEFORE
 
 
+def all_witnesses() -> list[ExpectedWitness]:
+    """Return every witness that a table may have; what depends on the table means nothing."""
+    table = WatchedTable(
+        oid=0,
+        root=0,
+        parent=None,
+        schema="",
+        name="",
+        relkind="r",
+        may_alter=False,
+        owner="",
+        columns=(),
+    )
+    return list(_witnesses(table, late=True, mask=re.compile("")))
+
+
 def _witnesses(
     table: WatchedTable, *, late: bool, mask: re.Pattern[str]
 ) -> Iterator[ExpectedWitness]:
@@ -260,6 +277,7 @@ def gate_faults(database: InspectedDatabase, guard: GuardState) -> list[Fault]:
         found += function_faults(catalog)
         found += own_trigger_faults(database, guard.home)
         found += writer_faults(catalog)
+        found += stranger_faults(catalog)
     snapshot = database.snapshot
     around = snapshot.surroundings if snapshot else None
     if snapshot is None or around is None:

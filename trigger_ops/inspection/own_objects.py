@@ -33,7 +33,8 @@ class Fault:
     """One thing of the guard that is not as it should be: ``name`` (in ``schema``) ``what``.
 
     ``table`` is "" for what is on none; ``kind`` is "function", "witness", "trigger" (of a table
-    of ours) or "role" (with too many rights).
+    of ours), "role" (with too many rights) or "table" (of ours, with what is none of ours). ``fix``
+    is the statement that ends it, "" where ``guard install`` does.
     """
 
     schema: str
@@ -41,6 +42,7 @@ class Fault:
     what: str
     table: str = ""
     kind: str = "function"
+    fix: str = ""
 
     @property
     def label(self) -> str:
@@ -149,3 +151,10 @@ def writer_faults(catalog: GuardCatalog) -> Iterator[Fault]:
         more = f" and {rest} more" if rest > 0 else ""
         what = f"may write {', '.join(names[:NAMED_AT_MOST])}{more}"
         yield Fault(schema=catalog.home, name=who, what=what, kind="role")
+
+
+def stranger_faults(catalog: GuardCatalog) -> Iterator[Fault]:
+    """Yield what is on our tables that is none of ours, and may swallow, hide or forge rows."""
+    for table in catalog.own_tables:
+        for what, fix in table.strangers:
+            yield Fault(schema=catalog.home, name=table.name, what=what, kind="table", fix=fix)

@@ -73,7 +73,7 @@ WITH past AS (
       FROM {guardchange} g
      WHERE NOT EXISTS (SELECT FROM {ledger} l
                         WHERE l.transaction OPERATOR(pg_catalog.=) g.transaction AND g.at OPERATOR(pg_catalog.>=) l.began
-                          AND g.at OPERATOR(pg_catalog.<=) l.began OPERATOR(pg_catalog.+) '1 day'::pg_catalog.interval
+                          AND g.at OPERATOR(pg_catalog.<=) (l.began OPERATOR(pg_catalog.+) '1 day'::pg_catalog.interval)
                           AND pg_catalog.strpos(l.sql, CASE WHEN g.kind OPERATOR(pg_catalog.=) ANY ('{{policy,guard}}'::pg_catalog.text[]) THEN g."table" ELSE g.name END) OPERATOR(pg_catalog.>) 0)
 )
 SELECT p.transaction, pg_catalog.sum(p.number)::pg_catalog.int8,
