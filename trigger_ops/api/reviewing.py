@@ -16,7 +16,7 @@ from trigger_ops.ledger.sessions import read_sessions
 from trigger_ops.ledger.tables import reading
 from trigger_ops.records import Actor, SessionRecord
 from trigger_ops.sessions import ending, reviewing
-from trigger_ops.sessions.actors import person
+from trigger_ops.sessions.actors import USER, is_same, person
 from trigger_ops.sessions.current import outside_all
 from trigger_ops.sessions.ending import Revocation
 from trigger_ops.sessions.opening import open_session as open_row
@@ -80,18 +80,26 @@ def review_session(
 
     Raises:
         UnknownSession: for a number that no session has.
-        SessionRefused: for one's own request, a second vote, and what is not pending any more.
+        SessionRefused: for one's own request, a second vote, what is not pending any more, and
+            somebody who is no user of Django.
     """
     alias, home = _place(using)
     found = find_session(session, using=alias)
     # The database judges; but some encodings of it know no letters beyond ASCII.
-    own = person(reviewer.name) == person(found.opened_by)
-    if own and found.state is SessionState.PENDING:
-        raise SessionRefused(
-            f"Session {session} cannot be reviewed: nobody reviews their own request."
-        )
+    if found.state is SessionState.PENDING:
+        _refuse_reviewer(found, reviewer)
     reviewing.review(alias, home, session, reviewer=reviewer, verdict=verdict, remark=remark)
     return find_session(session, using=alias)
+
+
+def _refuse_reviewer(session: SessionRecord, reviewer: Actor) -> None:
+    fault, who = "", person(reviewer.name)
+    if is_same(reviewer.name, session.opened_by):
+        fault = "nobody reviews their own request"
+    elif who and (not who.startswith(USER) or who == USER):
+        fault = f'"{reviewer.name}" is no user of Django, who alone reviews: give user:NAME'
+    if fault:
+        raise SessionRefused(f"Session {session.id} cannot be reviewed: {fault}.")
 
 
 def extend_session(

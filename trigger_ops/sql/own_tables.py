@@ -142,6 +142,13 @@ SELECT e.evtname::pg_catalog.text, r.rolsuper
  WHERE pg_catalog.starts_with(e.evtname::pg_catalog.text, 'trigger_ops_')
    AND r.rolname OPERATOR(pg_catalog.=) current_user"""
 
+_LEARN = """\
+DO $do$ BEGIN
+    IF pg_catalog.to_regprocedure('trigger_ops_ddl_guard.learn()') IS NOT NULL THEN
+        PERFORM trigger_ops_ddl_guard.learn();
+    END IF;
+END $do$"""
+
 # What migrations do -------------------------------------------------------------------------------
 
 
@@ -179,6 +186,8 @@ def set_ddl_guard_aside(schema_editor: Any, *, aside: bool) -> None:
             "run it as a superuser, who may set it aside meanwhile."
         )
     how = "DISABLE" if aside else "ENABLE ALWAYS"
+    if found and not aside:
+        _execute(schema_editor, [sql.SQL(_LEARN)])  # our tables are other ones by now
     for name, _ in found:
         statement = sql.SQL(f"ALTER EVENT TRIGGER {{}} {how}").format(sql.Identifier(name))
         _execute(schema_editor, [statement])
