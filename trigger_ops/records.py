@@ -108,7 +108,10 @@ class EventRecord:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class StatementRecord:
-    """One statement of a session, without its parameters. ``error`` is an SQLSTATE, or ""."""
+    """One statement of a session, without its parameters. ``error`` is an SQLSTATE, or "".
+
+    ``id`` is below zero for one that a transaction was made for: that of the transaction.
+    """
 
     id: int
     template: str
@@ -195,11 +198,29 @@ class GuardState:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class GuardAct:
+    """One change of what is enforced: of a policy, the guard's own row, a trigger or its function.
+
+    ``kind`` is policy, guard, trigger or function; ``name`` is the URI of a policy, or that of the
+    trigger; ``op`` is what was done. ``old`` and ``new`` are rows, or what is known of a trigger.
+    """
+
+    kind: str
+    op: str
+    schema: str
+    table: str
+    name: str
+    old: Mapping[str, Any] | None = None
+    new: Mapping[str, Any] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Unattributed:
     """What one transaction did past triggers outside any session, and nobody has acknowledged.
 
     ``tables`` are ``schema.table``; ``triggers`` those that stood aside; ``rows`` is how many rows
-    are on record, which is 0 where a trigger stood aside too late for them to be seen.
+    are on record, which is 0 where a trigger stood aside too late for them to be seen. ``acts``
+    are changes of what is enforced that no run of ours made.
     """
 
     transaction: int
@@ -212,6 +233,7 @@ class Unattributed:
     address: str
     first: dt.datetime
     last: dt.datetime
+    acts: tuple[GuardAct, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,6 +25,9 @@ STATEMENT = "tutorial.StatementProtect:protect"
 POSTING = "awkward.Posting:check_balance"
 MEASUREMENT = "awkward.Measurement:protect_deletes"
 
+UNSEEN = "\u00ad\u034f\u061c\u115f\u180e\u200b\u202a\u202c\u2061\u2066\u2069\u2800\u3164\ufe0f\ufeff\U000e0001"
+"""Some of what nobody sees in a name."""
+
 TERMS: dict[str, Any] = {
     "reason": "the numbers were typed wrong",
     "surface": "code",

@@ -33,6 +33,7 @@ from tests.database.acts import (
 from tests.guard.conftest import guard
 from tests.weaknesses.conftest import OwnServer, default_at, own_server
 from trigger_ops import api
+from trigger_ops.ledger.evidence import read_statements
 
 __all__ = ["own_server"]
 
@@ -342,8 +343,26 @@ def test_statements_are_recorded_once_for_the_innermost(guarded: BaseDatabaseWra
     text = "UPDATE t SET a = %s -- \u00e9"
     with transaction(guarded):
         do(guarded, "SELECT trigger_ops_enter(%s, false, %s)", f"{inner},{outer}", text)
-    assert do(guarded, "SELECT session_id, template FROM trigger_ops_sessionstatement") == [
-        (inner, text)
+    entered = do(
+        guarded, "SELECT session_id, template FROM trigger_ops_sessiontransaction ORDER BY id"
+    )
+    assert entered == [(inner, text), (outer, "")]
+    assert one(guarded, "SELECT count(*) FROM trigger_ops_sessionstatement") == 0
+
+
+def test_a_statement_that_is_not_the_first_of_its_transaction_is_a_row_of_its_own(
+    guarded: BaseDatabaseWrapper,
+) -> None:
+    session = open_session(guarded, RECEIPT)
+    with transaction(guarded):
+        do(guarded, "INSERT INTO past_receipt (number) VALUES ('r')")
+        for text in ("UPDATE 1", "UPDATE 2"):
+            do(guarded, "SELECT trigger_ops_enter(%s, false, %s)", str(session), text)
+    templates = "SELECT template FROM {} ORDER BY id"
+    assert do(guarded, templates.format("trigger_ops_sessiontransaction")) == [("",)]
+    assert do(guarded, templates.format("trigger_ops_sessionstatement")) == [
+        ("UPDATE 1",),
+        ("UPDATE 2",),
     ]
-    entered = do(guarded, "SELECT session_id FROM trigger_ops_sessiontransaction ORDER BY id")
-    assert entered == [(inner,), (outer,)]
+    texts = [one.template for one in read_statements("default", "public", session)]
+    assert texts == ["UPDATE 1", "UPDATE 2"]

@@ -145,7 +145,7 @@ def test_no_function_of_ours_writes_for_a_table_of_somebody_else(split: Split) -
         for one in expected_functions(file, home="public")
         if one.returns == "trigger"
     ]
-    assert len(functions) == 8
+    assert len(functions) == 9
     for function in functions:
         with refused("42501"):
             do(

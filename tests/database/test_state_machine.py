@@ -16,6 +16,7 @@ from tests.database.acts import (
     CUSTOMER,
     INVOICE,
     RECEIPT,
+    UNSEEN,
     Connect,
     close,
     do,
@@ -225,6 +226,22 @@ REVIEWS: dict[str, tuple[int, list[Vote]]] = {
     "no such verdict": (1, [Vote("user:bob", "TO015", "maybe")]),
     "nobody": (1, [Vote("  ", "TO015")]),
     "the opener may not deny": (1, [Vote("user:ada", "TO012", "deny")]),
+    "the opener without a kind": (1, [Vote("ada", "TO012")]),
+    "the opener as the system knows them": (1, [Vote("os:ada@web1", "TO012")]),
+    "somebody the system knows": (1, [Vote("os:bob@web1", "TO015"), Vote("user:bob", "active")]),
+    "somebody without a kind": (1, [Vote("bob", "TO015"), Vote("bob:user:bob", "TO015")]),
+    "a user without a name": (1, [Vote("user:", "TO015"), Vote("user:\u2800", "TO015")]),
+    **{
+        f"the opener with U+{ord(one):04X}": (1, [Vote(f"user:a{one}da", "TO012")])
+        for one in UNSEEN
+    },
+    **{
+        f"a second vote with U+{ord(one):04X}": (
+            2,
+            [Vote("user:bob", "pending"), Vote(f"us{one}er:bo{one}b", "TO014")],
+        )
+        for one in UNSEEN
+    },
 }
 
 
@@ -242,6 +259,35 @@ def test_reviews(guarded: BaseDatabaseWrapper, needs: int, votes: list[Vote]) ->
         assert state(guarded, session) == expected
     counted = one(guarded, "SELECT count(*) FROM trigger_ops_review")
     assert counted == sum(not vote.outcome.startswith("TO") for vote in votes)
+
+
+@pytest.mark.parametrize(
+    ("opener", "reviewer", "outcome"),
+    [
+        ("os:root@vm", "user:root", "TO012"),
+        ("os:root@vm", "USER: Root", "TO012"),
+        ("os:root@vm", "user:root@example.org", "TO012"),
+        ("os:ada@example.org@web1", "user:ada@example.org", "TO012"),
+        ("root", "user:root", "TO012"),
+        ("os:root@vm", "os:root@another", "TO012"),
+        ("os:root@vm", "user:ada", "active"),
+        ("os:ada@vm", "user:adam", "active"),
+        ("os:user@vm", "user:ada", "active"),
+        ("user:ada@example.org", "user:ada@example.com", "active"),
+        ("user:ada@example.org", "user:ada", "active"),
+        ("user:os:ada", "user:ada", "active"),
+    ],
+)
+def test_one_person_is_one_whatever_they_are_known_as(
+    guarded: BaseDatabaseWrapper, opener: str, reviewer: str, outcome: str
+) -> None:
+    """Users of Django are told apart by their whole names, others by the bare one."""
+    session = open_session(guarded, RECEIPT, needs=1, opener=opener)
+    if outcome == "active":
+        assert review(guarded, session, reviewer) == outcome
+    else:
+        with refused(outcome):
+            review(guarded, session, reviewer)
 
 
 LOCALES = [("UTF8", "C"), ("UTF8", "POSIX"), ("LATIN1", "C"), ("SQL_ASCII", "C")]

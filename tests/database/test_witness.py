@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import json
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from tests.damage import pgid
 from tests.database.acts import (
     CUSTOMER,
     INVOICE,
@@ -16,6 +20,7 @@ from tests.database.acts import (
     RECEIPT,
     SOFT,
     STATEMENT,
+    TERMS,
     Connect,
     Row,
     a_receipt,
@@ -388,6 +393,11 @@ def watch(
             f"ROW {CONDITION} EXECUTE FUNCTION trigger_ops_witness_row('{how}', '{mask}')"
         ),
         f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER trigger_ops_witness",
+        (
+            f"CREATE TRIGGER trigger_ops_witness_replica AFTER INSERT OR UPDATE OR DELETE ON {table} "
+            f"FOR EACH ROW EXECUTE FUNCTION trigger_ops_witness_row('{how}', '{mask}', 'replica')"
+        ),
+        f"ALTER TABLE {table} ENABLE REPLICA TRIGGER trigger_ops_witness_replica",
     ]
     statements = witness_of_rows if rows else []
     news, olds = "NEW TABLE AS trigger_ops_new", "OLD TABLE AS trigger_ops_old"
@@ -579,29 +589,77 @@ def test_names_on_the_search_path_do_not_reach_the_record(
 
 # Without evidence no change -----------------------------------------------------------------------
 
+
+@contextlib.contextmanager
+def kept_by_another(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Be in a transaction in which all of ours belongs to a role that is no superuser.
+
+    A role is of the whole server: this one is gone with the transaction.
+    """
+    with transaction(connection):
+        do(connection, "CREATE ROLE keeper")
+        for (table,) in do(
+            connection,
+            "SELECT oid::regclass::text FROM pg_class "
+            "WHERE relkind = 'r' AND starts_with(relname, 'trigger_ops_')",
+        ):
+            do(connection, f"ALTER TABLE {table} OWNER TO keeper")
+        for (function,) in do(
+            connection,
+            "SELECT oid::regprocedure::text FROM pg_proc WHERE starts_with(proname, 'trigger_ops_')",
+        ):
+            do(connection, f"ALTER FUNCTION {function} OWNER TO keeper")
+        yield
+        do(
+            connection,
+            "REASSIGN OWNED BY keeper TO CURRENT_USER; DROP OWNED BY keeper; DROP ROLE keeper",
+        )
+
+
+CHANGE, DECISION = "trigger_ops_change", "trigger_ops_decision"
+NOTHING = (
+    "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$; "
+    "CREATE TRIGGER a BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION nothing()"
+)
+HIDDEN = (
+    "ALTER TABLE {0} ENABLE ROW LEVEL SECURITY; ALTER TABLE {0} FORCE ROW LEVEL SECURITY; "
+    "CREATE POLICY p ON {0} FOR INSERT WITH CHECK (true)"
+)
 BROKEN = {
-    "table is gone": ("DROP TABLE trigger_ops_change", "42P01"),
-    "INSERT was revoked": ("REVOKE INSERT ON trigger_ops_change FROM keeper", "42501"),
+    "table is gone": (f"DROP TABLE {CHANGE}", "42P01"),
+    "INSERT was revoked": (f"REVOKE INSERT ON {CHANGE} FROM keeper", "42501"),
     "a rule swallows it": (
-        "CREATE RULE nothing AS ON INSERT TO trigger_ops_change DO INSTEAD NOTHING",
+        f"CREATE RULE nothing AS ON INSERT TO {CHANGE} DO INSTEAD NOTHING",
         "TO013",
     ),
-    "a trigger swallows it": (
+    "a trigger swallows it": (NOTHING.format("RETURN NULL;", CHANGE), "TO013"),
+    "a policy refuses it": (HIDDEN.format(CHANGE).replace("(true)", "(false)"), "42501"),
+    "a trigger raises": (NOTHING.format("RAISE disk_full;", CHANGE), "53100"),
+    "decisions are gone": (f"DROP TABLE {DECISION}", "42P01"),
+    "a rule swallows the decision": (
+        f"CREATE RULE nothing AS ON INSERT TO {DECISION} DO INSTEAD NOTHING",
+        "TO013",
+    ),
+    "a rule sends the decision elsewhere": (
         (
-            "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RETURN NULL; END $$; CREATE TRIGGER a BEFORE INSERT ON trigger_ops_change "
-            "FOR EACH ROW EXECUTE FUNCTION nothing()"
+            f"CREATE TABLE elsewhere (LIKE {DECISION}); GRANT ALL ON elsewhere TO keeper; CREATE RULE "
+            f"away AS ON INSERT TO {DECISION} DO INSTEAD INSERT INTO elsewhere SELECT NEW.*"
         ),
         "TO013",
     ),
-    "decisions are gone": ("DROP TABLE trigger_ops_decision", "42P01"),
-    "a trigger raises": (
-        (
-            "CREATE FUNCTION full() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE disk_full; END $$; CREATE TRIGGER a BEFORE INSERT ON trigger_ops_change "
-            "FOR EACH ROW EXECUTE FUNCTION full()"
-        ),
-        "53100",
+    "a trigger swallows the decision": (NOTHING.format("RETURN NULL;", DECISION), "TO013"),
+    "a trigger makes the decision another's": (
+        NOTHING.format("NEW.trigger := 'other'; RETURN NEW;", DECISION),
+        "TO013",
+    ),
+    "a trigger makes the decision an old one": (
+        NOTHING.format("NEW.at := '-infinity'; RETURN NEW;", DECISION),
+        "TO013",
+    ),
+    "a policy hides the decision": (HIDDEN.format(DECISION), "TO013"),
+    "a policy refuses the decision": (
+        HIDDEN.format(DECISION).replace("(true)", "(false)"),
+        "42501",
     ),
 }
 
@@ -622,16 +680,7 @@ def test_what_cannot_be_recorded_does_not_happen(
         "INSERT INTO tutorial_statementprotect (int_field, dt_field) VALUES (1, now())",
     )
     session = open_session(guarded, uri)
-    with transaction(guarded):  # a role is of the whole server: this one is gone with the test
-        do(guarded, "CREATE ROLE keeper")
-        for name in ("change", "decision", "session", "sessiontransaction", "policy", "guard"):
-            do(guarded, f"ALTER TABLE trigger_ops_{name} OWNER TO keeper")
-        for name in ("gate(name)", "witness_row()", "witness_rows()"):
-            do(guarded, f"ALTER FUNCTION trigger_ops_{name} OWNER TO keeper")
-        for name in ("attribution(bigint,oid)", "allowance(bigint,bigint,bigint)"):
-            do(guarded, f"ALTER FUNCTION trigger_ops_{name} OWNER TO keeper")
-        for name in ("exact(text[])", "unwritten()"):
-            do(guarded, f"ALTER FUNCTION trigger_ops_{name} OWNER TO keeper")
+    with kept_by_another(guarded):
         do(guarded, damage)
         do(guarded, "SAVEPOINT s")
         before = do(guarded, f"SELECT {column} FROM {table}")
@@ -640,10 +689,125 @@ def test_what_cannot_be_recorded_does_not_happen(
             do(guarded, f"UPDATE {table} SET {column} = '5'")
         do(guarded, "ROLLBACK TO s")
         assert do(guarded, f"SELECT {column} FROM {table}") == before
-        do(
-            guarded,
-            "REASSIGN OWNED BY keeper TO CURRENT_USER; DROP OWNED BY keeper; DROP ROLE keeper",
-        )
+
+
+SWALLOWED = ("a rule", "a trigger", "a policy")
+
+
+def damage_of(how: str, table: str) -> str:
+    """Return what lets no row be added to a table, without an error as far as that can be."""
+    if how == "a rule":
+        return f"CREATE RULE nothing AS ON INSERT TO {table} DO INSTEAD NOTHING"
+    if how == "a trigger":
+        return NOTHING.format("RETURN NULL;", table)
+    return HIDDEN.format(table).replace("(true)", "(false)")
+
+
+@pytest.mark.parametrize("how", SWALLOWED)
+def test_a_session_that_nobody_could_be_seen_to_enter_is_not_entered(
+    guarded: BaseDatabaseWrapper, how: str
+) -> None:
+    """Nor where something was written before, so that it is looked for in another way."""
+    a_receipt(guarded)
+    session = open_session(guarded, RECEIPT)
+    table = "trigger_ops_sessiontransaction"
+    with kept_by_another(guarded):
+        do(guarded, damage_of(how, table))
+        for first in (
+            "SELECT 1",
+            "INSERT INTO past_customer (name, email) VALUES ('E', 'e@e.org')",
+        ):
+            do(guarded, "SAVEPOINT s")
+            do(guarded, first)
+            with refused("42501" if how == "a policy" else "TO013"):
+                enter(guarded, session)
+            do(guarded, "ROLLBACK TO s")
+
+
+def test_a_rule_that_was_taken_back_hides_no_decision(guarded: BaseDatabaseWrapper) -> None:
+    """The plan that was made while it was there may be kept by the connection."""
+    a_receipt(guarded)
+    rule = f"CREATE RULE nothing AS ON INSERT TO {DECISION} DO INSTEAD NOTHING"
+    for _ in range(8):
+        with transaction(guarded):
+            do(guarded, ignoring(RECEIPT))
+            do(guarded, "UPDATE past_receipt SET number = number || 'x'")
+    with refused("TO013"), transaction(guarded):
+        do(guarded, rule)
+        do(guarded, ignoring(RECEIPT))
+        do(guarded, "UPDATE past_receipt SET number = 'unseen'")
+    before, number = len(rows_on_record(guarded)), receipts(guarded)
+    with contextlib.suppress(DatabaseError), transaction(guarded):
+        do(guarded, ignoring(RECEIPT))
+        do(guarded, "UPDATE past_receipt SET number = 'seen'")
+    changed = receipts(guarded) != number
+    assert len(stood_aside(guarded)) == len(rows_on_record(guarded)) == before + changed
+
+
+VERBS = {
+    "open": ("session", "SELECT trigger_ops_open('{terms}')"),
+    "open, the event": ("sessionevent", "SELECT trigger_ops_open('{terms}')"),
+    "review": ("review", "SELECT trigger_ops_review({pending}, 'user:bob', '', 'approve', '')"),
+    "review, the event": (
+        "sessionevent",
+        "SELECT trigger_ops_review({pending}, 'user:bob', '', 'deny', '')",
+    ),
+    "extend": ("sessionevent", "SELECT trigger_ops_extend({active}, 'user:ada', '1 minute')"),
+    "close": ("sessionevent", "SELECT trigger_ops_close({active}, 'revoked', 'user:bob', 'x')"),
+    "tell": ("sessionevent", "SELECT trigger_ops_tell(NULL, 'refused', 'user:eve', '{{}}')"),
+    "acknowledge": (
+        "acknowledgement",
+        "SELECT trigger_ops_acknowledge(ARRAY[1], 'user:bob', 'known')",
+    ),
+    "record": (
+        "sessionstatement",
+        'SELECT trigger_ops_record({active}, \'[{{"template": "x", "error": "42501"}}]\')',
+    ),
+    "policies": ("guardchange", "DELETE FROM trigger_ops_guard"),
+}
+
+
+@pytest.mark.parametrize("how", ["a rule", "a trigger"])
+@pytest.mark.parametrize(("table", "statement"), VERBS.values(), ids=VERBS.keys())
+def test_what_is_not_on_record_is_not_done(
+    guarded: BaseDatabaseWrapper, table: str, statement: str, how: str
+) -> None:
+    asked = {**TERMS, "uris": [RECEIPT], "triggers": [pgid(RECEIPT)]}
+    numbers = {
+        "pending": open_session(guarded, RECEIPT, needs=1),
+        "active": open_session(guarded, RECEIPT),
+        "terms": json.dumps(asked),
+    }
+    do(guarded, damage_of(how, f"trigger_ops_{table}"))
+    # PostgreSQL itself refuses to return what a rule lets nobody write.
+    with refused("0A000" if (table, how) == ("session", "a rule") else "TO013"):
+        do(guarded, statement.format(**numbers))
+
+
+@pytest.mark.parametrize(
+    ("damage", "code"),
+    [
+        ("CREATE RULE nothing AS ON UPDATE TO trigger_ops_session DO INSTEAD NOTHING", "0A000"),
+        (damage_of("a trigger", "trigger_ops_session").replace("INSERT", "UPDATE"), "TO013"),
+    ],
+    ids=["a rule", "a trigger"],
+)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT trigger_ops_close({}, 'revoked', 'user:bob', 'x')",
+        "SELECT trigger_ops_extend({}, 'user:ada', '1 minute')",
+    ],
+    ids=["close", "extend"],
+)
+def test_a_session_that_does_not_end_is_not_said_to_have_ended(
+    guarded: BaseDatabaseWrapper, damage: str, code: str, statement: str
+) -> None:
+    session = open_session(guarded, RECEIPT)
+    do(guarded, damage)
+    # What returns a row is refused by PostgreSQL itself.
+    with refused(code if "extend" in statement else "TO013"):
+        do(guarded, statement.format(session))
 
 
 # Who wrote (acceptance 8) -------------------------------------------------------------------------
@@ -666,6 +830,59 @@ def test_the_replica_role_is_witnessed(guarded: BaseDatabaseWrapper, uri: str) -
     do(guarded, "RESET session_replication_role")
     (row,) = rows_on_record(guarded)
     assert (row.session, row.table, row.new[column], row.cause) == (None, table, "x", "replica")
+
+
+BACK = "set_config('session_replication_role', 'origin', false)"
+
+
+@pytest.mark.parametrize("ignored", [None, INVOICE, RECEIPT], ids=["none", "another", "its own"])
+def test_a_replica_that_is_none_when_its_statement_ends_is_witnessed(
+    guarded: BaseDatabaseWrapper, ignored: str | None
+) -> None:
+    a_receipt(guarded)
+    with transaction(guarded):
+        if ignored:
+            do(guarded, ignoring(ignored))
+        do(guarded, "SET session_replication_role = replica")
+        do(guarded, f"UPDATE past_receipt SET number = 'x' RETURNING {BACK}")
+    (row,) = rows_on_record(guarded)
+    assert (row.session, row.cause) == (None, "replica")
+
+
+def test_a_trigger_that_decides_late_fires_where_the_replica_is_none_by_then(
+    guarded: BaseDatabaseWrapper,
+) -> None:
+    do(
+        guarded,
+        "INSERT INTO tutorial_statementprotect (int_field, dt_field) VALUES (1, now())",
+    )
+    do(guarded, "SET session_replication_role = replica")
+    with refused("P0001"):
+        do(guarded, f"UPDATE tutorial_statementprotect SET int_field = 5 RETURNING {BACK}")
+    do(guarded, "SET session_replication_role = origin")
+    # And one that is a replica's by then does not.
+    late = "UPDATE tutorial_statementprotect SET int_field = 6 RETURNING {}"
+    do(guarded, late.format(BACK.replace("'origin'", "'replica'")))
+    (row,) = rows_on_record(guarded)
+    assert (row.session, row.new["int_field"], row.cause) == (None, 6, "replica")
+
+
+@pytest.mark.parametrize("entered", [True, False])
+def test_a_row_that_is_written_as_a_replica_is_on_record_once(
+    guarded: BaseDatabaseWrapper, *, entered: bool
+) -> None:
+    a_receipt(guarded)
+    session = open_session(guarded, RECEIPT, STATEMENT)
+    with transaction(guarded):
+        enter(guarded, session) if entered else do(guarded, ignoring(RECEIPT, STATEMENT))
+        do(guarded, "SET LOCAL session_replication_role = replica")
+        do(guarded, "UPDATE past_receipt SET number = 'x'")
+        do(
+            guarded,
+            "INSERT INTO tutorial_statementprotect (int_field, dt_field) VALUES (1, now())",
+        )
+    whose, why = (session, "session") if entered else (None, "replica")
+    assert [(row.session, row.cause) for row in rows_on_record(guarded)] == [(whose, why)] * 2
 
 
 def test_an_ordinary_write_of_a_watched_table_leaves_nothing(guarded: BaseDatabaseWrapper) -> None:

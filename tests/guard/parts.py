@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from django.db import connections
+from django.db import connections, transaction
 
 from tests.damage import run, within
 from trigger_ops.guard.wanting import wanted_guard
@@ -40,13 +40,27 @@ def put_stock_body(schema: str = "public") -> None:
 
 
 def put_gate() -> None:
-    """Put the functions and the row of a guard into `default`, without witnesses."""
+    """Put the functions and the row of a guard into `default`, without witnesses.
+
+    The ledger has the row, as it has whatever `guard install` writes.
+    """
     for function in expected_functions("guard", home="public", schema="public"):
         with connections["default"].cursor() as cursor:
             cursor.execute(function.statement)
     wanted = wanted_guard("default", "public")
     limits = dataclasses.asdict(wanted.limits)
-    Guard.objects.create(policy=wanted.policy, uris=wanted.uris, **limits)
+    with transaction.atomic():
+        Guard.objects.create(policy=wanted.policy, uris=wanted.uris, **limits)
+        enter("INSERT INTO trigger_ops_guard")
+
+
+def enter(text: str) -> None:
+    """Enter a statement of this transaction into the ledger, as a run of ours does."""
+    run(
+        "INSERT INTO trigger_ops_ledgerentry (run, kind, verb, actor, sql) "
+        "VALUES (gen_random_uuid(), 'statement', 'guard install', 'os:ann@web1', %s)",
+        text,
+    )
 
 
 def put_witness(table: str = "past_receipt", *, schema: str = "public") -> None:
@@ -58,6 +72,7 @@ def put_witness(table: str = "past_receipt", *, schema: str = "public") -> None:
         f"AFTER INSERT OR UPDATE OR DELETE ON {{table}} FOR EACH ROW {CONDITION} "
         "EXECUTE FUNCTION public.trigger_ops_witness_row('alone', '{{}}')",
     )
+    _put_replica(schema, table, "alone")
     _put_truncate(schema, table)
 
 
@@ -72,6 +87,7 @@ def put_late_witnesses(*tables: str, schema: str = "public") -> None:
                 f"AFTER INSERT OR UPDATE OR DELETE ON {{table}} FOR EACH ROW {CONDITION} "
                 "EXECUTE FUNCTION public.trigger_ops_witness_row('both', '{{}}')",
             )
+            _put_replica(schema, table, "both")
         for word, rows in (
             ("insert", "NEW TABLE AS trigger_ops_new"),
             ("update", "OLD TABLE AS trigger_ops_old NEW TABLE AS trigger_ops_new"),
@@ -97,7 +113,18 @@ def _put_truncate(schema: str, table: str) -> None:
     )
 
 
-def _put(schema: str, table: str, name: str, rest: str) -> None:
+def _put_replica(schema: str, table: str, how: str) -> None:
+    _put(
+        schema,
+        table,
+        "trigger_ops_witness_replica",
+        "AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW "
+        f"EXECUTE FUNCTION public.trigger_ops_witness_row('{how}', '{{{{}}}}', 'replica')",
+        mode="REPLICA",
+    )
+
+
+def _put(schema: str, table: str, name: str, rest: str, *, mode: str = "ALWAYS") -> None:
     names = {"name": name, "table": within(schema, table)}
     run(f"CREATE TRIGGER {{name}} {rest}", **names)
-    run("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}", **names)
+    run(f"ALTER TABLE {{table}} ENABLE {mode} TRIGGER {{name}}", **names)

@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from demo_site.past.models import Receipt
 from tests.damage import make_role, pgid, run
 from tests.guard.conftest import guard
-from tests.guard.parts import IGNORE, put_gate, put_stock_body, put_witness
+from tests.guard.parts import IGNORE, enter, put_gate, put_stock_body, put_witness
 from trigger_ops import api
 from trigger_ops.drift import Finding
 from trigger_ops.guard import ddl
@@ -89,7 +89,9 @@ def test_where_the_guard_is_off_a_wrong_ignore_function_stays_c002() -> None:
 @pytest.mark.usefixtures("own_database")
 def test_a_gate_where_the_guard_is_off_is_a_wrong_ignore_function() -> None:
     put_gate()
-    run("DELETE FROM trigger_ops_guard")
+    with transaction.atomic():
+        run("DELETE FROM trigger_ops_guard")
+        enter("DELETE FROM trigger_ops_guard")
     assert [one.schema for one in found("C002")] == ["public"]
     assert found("C006", "C007", "W006") == []
 
@@ -190,7 +192,7 @@ def test_our_own_triggers_are_looked_at_too() -> None:
         "WHERE tgrelid::regclass::text ~ '^trigger_ops_' AND NOT tgisinternal"
     )
     assert sorted(live) == sorted((one.table, one.name) for one in OWN_TRIGGERS)
-    assert len(live) == 15
+    assert len(live) == 18
     for statement in (
         "DROP TRIGGER {trigger} ON {table}",
         "ALTER TABLE {table} DISABLE TRIGGER {trigger}",
@@ -258,6 +260,65 @@ def test_a_trigger_of_ours_that_was_replaced_is_c006(statement: str, says: str) 
     run(statement)
     (one,) = found("C006")
     assert says in one.message
+
+
+STRANGERS = {
+    "DROP RULE nothing ON public.trigger_ops_decision": (
+        "CREATE RULE nothing AS ON INSERT TO trigger_ops_decision DO INSTEAD NOTHING",
+        "trigger_ops_decision has the rule nothing",
+    ),
+    "DROP TRIGGER a ON public.trigger_ops_sessiontransaction": (
+        (
+            "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; "
+            "CREATE TRIGGER a BEFORE INSERT ON trigger_ops_sessiontransaction FOR EACH ROW "
+            "EXECUTE FUNCTION nothing()"
+        ),
+        "trigger_ops_sessiontransaction has the trigger a",
+    ),
+    "DROP POLICY p ON public.trigger_ops_change": (
+        "CREATE POLICY p ON trigger_ops_change",
+        "trigger_ops_change has the policy p",
+    ),
+    "ALTER TABLE public.trigger_ops_ledgerentry DISABLE ROW LEVEL SECURITY": (
+        "ALTER TABLE trigger_ops_ledgerentry ENABLE ROW LEVEL SECURITY",
+        "trigger_ops_ledgerentry has row security",
+    ),
+    "ALTER TABLE public.forged NO INHERIT public.trigger_ops_session": (
+        "CREATE TABLE forged () INHERITS (trigger_ops_session)",
+        "trigger_ops_session has a child public.forged",
+    ),
+}
+
+
+@pytest.mark.parametrize("fix", STRANGERS)
+@pytest.mark.usefixtures("guarded")
+def test_what_is_on_our_tables_and_none_of_ours_is_c006(fix: str) -> None:
+    statement, says = STRANGERS[fix]
+    assert found("C006") == []
+    run(statement)
+    (one,) = found("C006")
+    assert one.message.endswith(f": {says}.")
+    assert (one.level, one.fix) == (Level.CRITICAL, fix)
+    status = api.guard_status("default")
+    assert status.amiss
+    assert says.partition(" ")[2] in as_text(status, colour=False)
+    run(fix)
+    assert found("C006") == []
+
+
+@pytest.mark.usefixtures("guarded")
+def test_a_gate_and_a_stranger_are_told_beside_each_other() -> None:
+    for statement, _ in STRANGERS.values():
+        run(statement)
+    run("ALTER TABLE trigger_ops_change DISABLE TRIGGER ALL")
+    both = found("C006")
+    assert [one.fix for one in both if "guard install" in one.fix] == [
+        "manage.py pgtrigger guard install"
+    ]
+    (strange,) = [one for one in both if "none of its" in one.message]
+    for fix, (_, says) in STRANGERS.items():
+        assert fix in strange.fix
+        assert says in strange.message
 
 
 @pytest.mark.parametrize(

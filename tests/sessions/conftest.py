@@ -153,8 +153,10 @@ class Written:
     def statements(self, number: int) -> list[tuple[str, int | None, str]]:
         """Return template, rows and error of each statement of a session."""
         return self(
-            "SELECT template, rows, error FROM trigger_ops_sessionstatement"
-            " WHERE session_id = %s ORDER BY id",
+            "SELECT template, rows, error FROM ("
+            "SELECT session_id, template, rows, error, at FROM trigger_ops_sessionstatement "
+            "UNION ALL SELECT session_id, template, NULL, '', at FROM trigger_ops_sessiontransaction"
+            " WHERE template <> '') s WHERE session_id = %s ORDER BY at",
             number,
         )
 

@@ -10,6 +10,7 @@ from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from tests.damage import run
+from tests.database.acts import UNSEEN
 from tests.sessions.conftest import REASON, RECEIPT
 from trigger_ops import api
 from trigger_ops.exceptions import SessionRefused, UnknownSession
@@ -23,6 +24,7 @@ YES, NO = "approve", "deny"
 
 SELF = "nobody reviews their own request"
 TWICE = "has reviewed it already"
+NO_USER = "no user of Django"
 
 Review = tuple[str, str, SessionState | str]
 """Who, what, and the state after it, or what the refusal says."""
@@ -69,6 +71,26 @@ def review(session: int, author: str, verdict: str) -> SessionRecord:
         pytest.param(1, [(" USER:Alice ", NO, SELF)], id="not even to deny"),
         pytest.param(1, [("user:al\u00adice", YES, SELF)], id="not oneself with a soft hyphen"),
         pytest.param(1, [("user:\uff41lice", YES, SELF)], id="not oneself in full width"),
+        pytest.param(1, [("alice", YES, SELF)], id="not oneself without a kind"),
+        pytest.param(1, [("os:alice@web1", YES, SELF)], id="not oneself as the system knows one"),
+        pytest.param(
+            1,
+            [("os:bob@web1", YES, NO_USER), ("bob", NO, NO_USER), ("user:bob", YES, ACTIVE)],
+            id="nobody but a user of Django",
+        ),
+        pytest.param(1, [("user:", YES, NO_USER)], id="no user without a name"),
+        *(
+            pytest.param(
+                2,
+                [
+                    (f"user:al{one}ice", YES, SELF),
+                    ("user:bob", YES, PENDING),
+                    (f"user:bob{one}", YES, TWICE),
+                ],
+                id=f"not oneself, nor twice, with U+{ord(one):04X}",
+            )
+            for one in UNSEEN
+        ),
         pytest.param(
             2,
             [
@@ -123,6 +145,14 @@ def test_reviews(needs: int, reviews: Sequence[Review]) -> None:
     last = [state for _, _, state in reviews if isinstance(state, SessionState)]
     assert found.state is (last[-1] if last else PENDING)
     assert (found.activated is not None) is (ACTIVE in last)
+
+
+@pytest.mark.parametrize("reviewer", ["user:root", "user:root@example.org"])
+def test_whoever_opened_it_at_the_keyboard_does_not_approve_it_in_the_admin(reviewer: str) -> None:
+    session = asked(opener="os:root@vm")
+    with pytest.raises(SessionRefused, match=SELF):
+        review(session.id, reviewer, YES)
+    assert review(session.id, "user:bob", YES).state is ACTIVE
 
 
 @pytest.mark.parametrize(

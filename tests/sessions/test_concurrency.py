@@ -59,6 +59,9 @@ def test_every_row_belongs_to_its_session(
     ):
         found[number].append(new)
     assert found == expected
-    kept = written("SELECT session_id FROM trigger_ops_sessionstatement")
+    kept = written(
+        "SELECT session_id FROM trigger_ops_sessionstatement"
+        " UNION ALL SELECT session_id FROM trigger_ops_sessiontransaction WHERE template <> ''"
+    )
     assert Counter(number for (number,) in kept) == dict.fromkeys(expected, INSIDE)
     assert written("SELECT count(*) FROM trigger_ops_session WHERE state <> 'ended'") == [(0,)]

@@ -53,8 +53,8 @@ def test_a_statement_that_was_put_on_record_after_the_end_is_told(
     assert report(session) == ()
     do(
         guarded,
-        "INSERT INTO trigger_ops_sessionstatement (session_id, transaction, template, digest, rows) "
-        "SELECT session_id, transaction, template, digest, rows FROM trigger_ops_sessionstatement",
+        "INSERT INTO trigger_ops_sessionstatement (session_id, transaction, template, rows) "
+        "SELECT session_id, transaction, template, rows FROM trigger_ops_sessionstatement",
     )
     assert "1 statement was put on record after the session's end." in report(session)
 

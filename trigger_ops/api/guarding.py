@@ -51,8 +51,11 @@ def restore_guard(using: str) -> int:
     a migration.
     """
     try:
-        if find_gates(using) is None:
+        gates = find_gates(using)
+        if gates is None:
             return 0
+        if gates.ddl:
+            _renew_ddl_guard(using, gates.home)
         request = Request(
             verb=Verb.GUARD_INSTALL, databases=(using,), lock_timeout=conf.apply_lock_timeout()
         )
@@ -68,6 +71,25 @@ def restore_guard(using: str) -> int:
             "trigger_ops: the guard on %s lacks %s: %s", using, one.step.uri, one.reason
         )
     return len(report.changed)
+
+
+def _renew_ddl_guard(using: str, home: str) -> None:
+    """Bring the DDL guard up to date, which would let nobody replace our functions otherwise."""
+    fault = ddl.fault(using, home)
+    if not fault:
+        return
+    reason = "the DDL guard is on, after migrate"
+    try:
+        ddl.carry_out(
+            using,
+            home,
+            ddl.statements(using, home),
+            verb=Verb.GUARD_INSTALL,
+            actor="trigger_ops",
+            reason=reason,
+        )
+    except Refused as error:
+        LOGGER.warning("trigger_ops: the DDL guard on %s %s: %s", using, fault, error)
 
 
 # What holds ---------------------------------------------------------------------------------------
@@ -91,8 +113,9 @@ def guard_status(using: str) -> GuardReport:
         if not is_denied(error):
             raise
         guard = None
-    if guard is None:
-        return GuardReport(database=using)
+    if guard is None or not guard.is_on:
+        past = guard.unattributed if guard is not None else ()
+        return GuardReport(database=using, unattributed=past)
     (database,) = inspect_all((), [using], NOWHERE_ELSE, surroundings=Extent.ALL)
     if database.snapshot is None:
         raise DatabaseUnreadable(database.reason)

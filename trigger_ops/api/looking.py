@@ -162,6 +162,8 @@ def _guarded(
         guard = read_guarding(database.alias)
         if guard is None:
             return database, None, GUARD_IDS if database.unread else frozenset()
+        if not guard.is_on:
+            return database, guard, frozenset()
         if guard.unread:
             database = _unread(database, guard.unread)
         blind = frozenset({"trigger_ops.C007"}) if guard.unread else frozenset()

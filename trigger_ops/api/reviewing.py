@@ -16,7 +16,7 @@ from trigger_ops.ledger.sessions import read_denials, read_sessions
 from trigger_ops.ledger.tables import reading
 from trigger_ops.records import Actor, EventRecord, SessionRecord
 from trigger_ops.sessions import ending, reviewing
-from trigger_ops.sessions.actors import person
+from trigger_ops.sessions.actors import USER, is_same, person
 from trigger_ops.sessions.current import outside_all
 from trigger_ops.sessions.ending import Revocation
 from trigger_ops.sessions.exporting import tell_export
@@ -84,20 +84,35 @@ def review_session(
 
     Raises:
         UnknownSession: for a number that no session has.
-        SessionRefused: for one's own request, a second vote, and what is not pending any more.
+        SessionRefused: for one's own request, a second vote, what is not pending any more, and
+            somebody who is no user of Django.
     """
     alias, home = _place(using)
     found = find_session(session, using=alias)
     with rejections(alias, f'to "{verdict}" a session', actor=reviewer, session=session):
         # The database judges; but some encodings of it know no letters beyond ASCII.
-        own = person(reviewer.name) == person(found.opened_by)
-        if own and found.state is SessionState.PENDING:
-            raise SessionRefused(
-                _("Session %(number)s cannot be reviewed: nobody reviews their own request."),
-                number=session,
-            )
+        if found.state is SessionState.PENDING:
+            _refuse_reviewer(found, reviewer)
         reviewing.review(alias, home, session, reviewer=reviewer, verdict=verdict, remark=remark)
     return find_session(session, using=alias)
+
+
+def _refuse_reviewer(session: SessionRecord, reviewer: Actor) -> None:
+    who = person(reviewer.name)
+    if is_same(reviewer.name, session.opened_by):
+        raise SessionRefused(
+            _("Session %(number)s cannot be reviewed: nobody reviews their own request."),
+            number=session.id,
+        )
+    if who and (not who.startswith(USER) or who == USER):
+        raise SessionRefused(
+            _(
+                'Session %(number)s cannot be reviewed: "%(reviewer)s" is no user of Django, who '
+                "alone reviews: give user:NAME."
+            ),
+            number=session.id,
+            reviewer=reviewer.name,
+        )
 
 
 def extend_session(

@@ -42,7 +42,8 @@ class OwnTable:
     """One table of ours. ``readers`` are those of the asked roles that may SELECT.
 
     ``writers`` are those that may write it without owning it. ``is_public`` and ``may_create`` are
-    about its schema.
+    about its schema. ``strangers`` are what is on it that is none of ours, each with the statement
+    that ends it.
     """
 
     oid: int
@@ -53,6 +54,7 @@ class OwnTable:
     may_create: bool
     readers: tuple[str, ...]
     writers: tuple[str, ...]
+    strangers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,11 +111,12 @@ def read_guard_catalog(
     tables: Collection[int],
     own: Sequence[str],
     roles: Sequence[str],
+    own_triggers: Sequence[tuple[str, str]] = (),
 ) -> GuardCatalog:
     """Read the guard of a database.
 
     ``tables`` are OIDs of tables that may be watched, ``own`` the names of our tables, ``roles``
-    those whose rights are asked for.
+    those whose rights are asked for, ``own_triggers`` the triggers on our tables that are ours.
 
     Raises:
         DatabaseUnreadable: when the database cannot be asked.
@@ -122,6 +125,7 @@ def read_guard_catalog(
         "home": home,
         "tables": sorted(tables),
         "own": list(own),
+        "own_triggers": [".".join(one) for one in own_triggers],
         "roles": list(roles),
         "statement_timeout": str(conf.statement_timeout()),
         "lock_timeout": str(conf.lock_timeout()),
@@ -147,13 +151,25 @@ def read_guard_catalog(
             for one in functions
         ),
         own_tables=tuple(
-            OwnTable(**{**one, "readers": tuple(one["readers"]), "writers": tuple(one["writers"])})
+            OwnTable(
+                **{
+                    **one,
+                    "readers": tuple(one["readers"]),
+                    "writers": tuple(one["writers"]),
+                    "strangers": tuple(_stranger(text) for text in one["strangers"]),
+                }
+            )
             for one in own_tables
         ),
         tables=tuple(WatchedTable(**{**one, "columns": tuple(one["columns"])}) for one in watched),
         roles=tuple(one["name"] for one in known),
         grants=tuple(OwnGrant(**{**one, "rights": tuple(one["rights"])}) for one in grants),
     )
+
+
+def _stranger(text: str) -> tuple[str, str]:
+    what, _, remedy = text.partition("\n")
+    return what, remedy
 
 
 def _rows(cursor: Any, query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:

@@ -43,7 +43,8 @@ _COMMENTS = re.compile(
     re.DOTALL,
 )
 _GATE = re.compile(rf'("(?:[^"]|"")*"|[\w$]+)\.{PREFIX}gate\b')
-_WITNESSES = (WITNESS, *(f"{WITNESS}_{one}" for one in ("insert", "update", "delete", "truncate")))
+_PARTS = ("insert", "update", "delete", "truncate", "replica")
+_WITNESSES = (WITNESS, *(f"{WITNESS}_{one}" for one in _PARTS))
 _DOTS = re.compile(r"\s*\.\s*")
 _SETS = re.compile(
     r"\bset_config\b|\bexecute\b|\bupdate\s+(?:only\s+)?(?:pg_catalog\.)?pg_settings\b"

@@ -62,7 +62,7 @@ def _about(
             shared=bool(trigger.installed and trigger.installed.function_oid in shared),
         )
         yield from _generations(trigger, newest, findings)
-    yield from bypasses(database, guarded=guard is not None)
+    yield from bypasses(database, guarded=guard is not None and guard.is_on)
     yield from strangers(database, own_bodies(guard))
     yield from about_tables(without_witnesses(database, guard))
     if guard is not None:

@@ -8,17 +8,22 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from trigger_ops.drift import Finding
+from trigger_ops.drift.acts import told_acts
 from trigger_ops.drift.databases import about_database
 from trigger_ops.drift.digests import digest_of
 from trigger_ops.durations import spelled
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.inspection.guarding import WITNESS, gate_faults, witness_faults
+from trigger_ops.inspection.own_objects import Fault
 from trigger_ops.records import GuardState, Limits, Unattributed
 from trigger_ops.registry import IGNORE_FUNCTION
 from trigger_ops.sql.functions import expected_functions
 from trigger_ops.states import Policy
 
 _NAMED_AT_MOST = 3
+
+NO_ROW = "no row on record"
+"""What is said where a trigger stood aside so late that nobody saw the rows."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,10 +33,12 @@ class Guarding:
     ``ddl_fault`` says what is wrong with the event trigger of the DDL guard, where it should be
     there; ``more`` tells that not all unattributed transactions were read, ``unread`` why none
     could be. ``wanted`` is the guard as the settings want it, None where that is not to be compared.
+    ``is_on`` is false where no run of ours switched it off: then only what was done to it is told.
     """
 
     database: str
     state: GuardState
+    is_on: bool = True
     unattributed: tuple[Unattributed, ...] = ()
     more: bool = False
     ddl_fault: str = ""
@@ -44,7 +51,7 @@ def own_bodies(guard: Guarding | None) -> frozenset[str]:
 
     Whoever has a function with such a body has ours, wherever it lives.
     """
-    if guard is None:
+    if guard is None or not guard.is_on:
         return frozenset()
     home = guard.state.home
     return frozenset(
@@ -67,14 +74,8 @@ def without_witnesses(database: InspectedDatabase, guard: Guarding | None) -> In
 
 def about_guard(database: InspectedDatabase, guard: Guarding) -> Iterator[Finding]:
     """Yield what is wrong with a guard that is on, and what went past it."""
-    fix = _command(database, "install")
-    yield from _gates(database, guard, fix)
-    for message in policy_differences(guard.state, guard.wanted):
-        yield about_database(database, "C006", message, fix, schema=guard.state.home)
-    if guard.state.ddl and guard.ddl_fault:
-        message = f"The guard watches DDL, but its event trigger {guard.ddl_fault}."
-        yield about_database(database, "C006", message, f"{fix} --ddl-guard")
-    yield from _witnesses(database, guard, fix)
+    if guard.is_on:
+        yield from _about_its_parts(database, guard)
     if guard.unattributed:
         finding = about_database(
             database,
@@ -88,10 +89,25 @@ def about_guard(database: InspectedDatabase, guard: Guarding) -> Iterator[Findin
         )
 
 
+def _about_its_parts(database: InspectedDatabase, guard: Guarding) -> Iterator[Finding]:
+    fix = _command(database, "install")
+    yield from _gates(database, guard, fix)
+    for message in policy_differences(guard.state, guard.wanted):
+        yield about_database(database, "C006", message, fix, schema=guard.state.home)
+    if guard.state.ddl and guard.ddl_fault:
+        message = f"The guard watches DDL, but its event trigger {guard.ddl_fault}."
+        yield about_database(database, "C006", message, f"{fix} --ddl-guard")
+    yield from _witnesses(database, guard, fix)
+
+
 def _gates(database: InspectedDatabase, guard: Guarding, fix: str) -> Iterator[Finding]:
     """Yield one finding for each gate, and one for all of ours that is behind them."""
     behind: list[str] = []
+    strangers: list[Fault] = []
     for fault in gate_faults(database, guard.state):
+        if fault.fix:
+            strangers.append(fault)
+            continue
         if fault.name != IGNORE_FUNCTION:
             behind.append(f"{fault.label} {fault.what}")
             continue
@@ -104,6 +120,15 @@ def _gates(database: InspectedDatabase, guard: Guarding, fix: str) -> Iterator[F
             f"{'; '.join(behind)}."
         )
         yield about_database(database, "C006", message, fix, schema=home)
+    if strangers:
+        home = guard.state.home
+        said = "; ".join(f"{one.label} {one.what}" for one in strangers)
+        message = (
+            f"The guard is on, but tables in {home} have what is none of its, and may keep "
+            f"evidence from being written or read: {said}."
+        )
+        cures = "; ".join(one.fix for one in strangers)
+        yield about_database(database, "C006", message, cures, schema=home)
 
 
 def policy_differences(present: GuardState, wanted: GuardState | None) -> Iterator[str]:
@@ -162,16 +187,17 @@ def _witnesses(database: InspectedDatabase, guard: Guarding, fix: str) -> Iterat
 
 
 def _kinds_of(transactions: Sequence[Unattributed]) -> str:
-    """Digest which tables were written past which triggers by which roles."""
+    """Digest which tables were written past which triggers by which roles, and what was done."""
     return digest_of(
         sorted({table for one in transactions for table in one.tables}),
         sorted({trigger for one in transactions for trigger in one.triggers}),
         sorted({one.role for one in transactions}),
+        sorted({(act.kind, act.op, act.name) for one in transactions for act in one.acts}),
     )
 
 
 def told(transactions: Sequence[Unattributed], *, more: bool = False) -> str:
-    """Say in one sentence what went past triggers: rows, tables or triggers, role, when."""
+    """Say in one sentence what went past triggers, and what was done to the guard: by whom, when."""
     rows = sum(one.rows for one in transactions)
     tables = _some({table for one in transactions for table in one.tables})
     triggers = _some({trigger for one in transactions for trigger in one.triggers})
@@ -180,12 +206,15 @@ def told(transactions: Sequence[Unattributed], *, more: bool = False) -> str:
     last = max(one.last for one in transactions)
     least = "at least " if more else ""
     count = f"{least}{len(transactions):,} transaction{'s' * (len(transactions) != 1)}"
-    what = f"{rows:,} row{'s' * (rows != 1)} of {tables} changed" if rows else "no row on record"
-    past = f", past {triggers}" if triggers else ""
+    parts = told_acts(act for one in reversed(transactions) for act in one.acts)
+    if rows or triggers or not parts:
+        what = f"{rows:,} row{'s' * (rows != 1)} of {tables} changed" if rows else NO_ROW
+        parts.insert(0, f"{what}, past {triggers}" if triggers else what)
     when = f"{first:%Y-%m-%d %H:%M:%SZ}"
     if last != first:
         when = f"{when} to {last:%Y-%m-%d %H:%M:%SZ}"
-    return f"Outside any session, in {count}: {what}{past}, by role {roles or 'unknown'}, {when}."
+    what = "; ".join(parts)
+    return f"Outside any session, in {count}: {what}, by role {roles or 'unknown'}, {when}."
 
 
 def _some(names: set[str]) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from django.db import connections, transaction
 from django.db.backends.postgresql.psycopg_any import sql
 
 from trigger_ops.exceptions import Refused
+from trigger_ops.inspection.guarding import DEPARSED, all_witnesses
 from trigger_ops.inspection.ignoring import stock_ignore_body
 from trigger_ops.inspection.own_objects import expected_own_functions
 from trigger_ops.ledger.entries import (
@@ -32,7 +34,8 @@ from trigger_ops.ledger.tables import named, read, write
 from trigger_ops.models import Guard
 from trigger_ops.sql import load
 from trigger_ops.sql.functions import ExpectedFunction, expected_functions
-from trigger_ops.states import Verb
+from trigger_ops.sql.own_tables import OWN_TRIGGERS
+from trigger_ops.states import Enabled, Verb
 
 SCHEMA = "trigger_ops_ddl_guard"
 """The schema of the event triggers' functions."""
@@ -41,13 +44,17 @@ EVENTS = {
     "trigger_ops_ddl_guard": (
         "ddl_command_end",
         "watch",
-        ("ALTER FUNCTION", "ALTER ROUTINE", "ALTER TABLE", "ALTER TRIGGER", "CREATE FUNCTION", "CREATE TRIGGER"),
+        (
+            *("ALTER FOREIGN TABLE", "ALTER FUNCTION", "ALTER POLICY", "ALTER ROUTINE", "ALTER TABLE", "ALTER TRIGGER"),
+            *("CREATE FOREIGN TABLE", "CREATE FUNCTION", "CREATE POLICY", "CREATE RULE", "CREATE TABLE", "CREATE TRIGGER"),
+        ),
     ),
     "trigger_ops_drop_guard": (
         "sql_drop",
         "watch_drops",
-        ("DROP EXTENSION", "DROP FUNCTION", "DROP LANGUAGE", "DROP OWNED", "DROP ROUTINE", "DROP SCHEMA", "DROP TABLE", "DROP TRIGGER", "DROP TYPE"),
+        ("ALTER TABLE", "DROP EXTENSION", "DROP FUNCTION", "DROP LANGUAGE", "DROP OWNED", "DROP ROUTINE", "DROP SCHEMA", "DROP TABLE", "DROP TRIGGER", "DROP TYPE"),
     ),
+    "trigger_ops_rewrite_guard": ("table_rewrite", "watch_rewrites", ("ALTER TABLE", "ALTER TYPE")),
 }  # fmt: skip
 """Each event trigger with its event, its function and the tags that it is for."""
 
@@ -55,6 +62,14 @@ _BODY = re.compile(r"\$body\$(.*)\$body\$", re.DOTALL)
 
 _CREATE = (
     "CREATE EVENT TRIGGER {name} ON {event} WHEN TAG IN ({tags}) EXECUTE FUNCTION {function}()"
+)
+
+# What there was when it was last looked at, from which a change is told.
+_KNOWN = (
+    """\
+CREATE TABLE IF NOT EXISTS {}.known (relation oid, name name, is_clone boolean, enabled "char", definition text, does text, body text, dropped boolean,
+    PRIMARY KEY (relation, name))""",
+    "CREATE TABLE IF NOT EXISTS {}.known_tables (relation oid PRIMARY KEY, owner oid, shape jsonb)",
 )
 
 _LOOK = """\
@@ -77,10 +92,13 @@ SELECT r.rolname::pg_catalog.text, r.rolsuper FROM pg_catalog.pg_roles r
 
 def statements(alias: str, home: str) -> list[str]:
     """Return what puts the guard of DDL in place, whatever is there of it."""
+    schema = sql.Identifier(SCHEMA)
     composed = [
-        sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(SCHEMA)),
-        sql.SQL("GRANT USAGE ON SCHEMA {} TO PUBLIC").format(sql.Identifier(SCHEMA)),
+        sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema),
+        *(sql.SQL(text).format(sql.Identifier(SCHEMA)) for text in _KNOWN),
         *_functions(home).values(),
+        # Event triggers call them, and nobody else has to: they do what they are told as a superuser.
+        sql.SQL("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {} FROM PUBLIC").format(schema),
         *_dropped_events(),
     ]
     for name, (event, function, tags) in EVENTS.items():
@@ -94,6 +112,7 @@ def statements(alias: str, home: str) -> list[str]:
             # Under session_replication_role = replica as well.
             sql.SQL("ALTER EVENT TRIGGER {} ENABLE ALWAYS").format(sql.Identifier(name)),
         ]
+    composed.append(sql.SQL("SELECT {}()").format(sql.Identifier(SCHEMA, "learn")))
     composed.append(_marked(home, on=True))
     return _written(alias, composed)
 
@@ -174,13 +193,37 @@ def _functions(home: str) -> dict[str, Any]:
     return {
         name: sql.SQL(text).format(
             schema=sql.Identifier(SCHEMA),
+            home=sql.Identifier(home),
             home_name=sql.Literal(home),
             gate=sql.Literal(gate),
             stock=sql.Literal(stock_ignore_body()),
             functions=sql.Literal(json.dumps(own, sort_keys=True)),
             tables=sql.Literal(json.dumps(tables)),
+            triggers=sql.Literal(json.dumps(_own_triggers(), sort_keys=True)),
+            witnesses=sql.Literal(json.dumps(_witnesses(), sort_keys=True)),
         )
         for name, text in load("ddl_guard").items()
+    }
+
+
+def _own_triggers() -> dict[str, dict[str, dict[str, object]]]:
+    """Return what the triggers on our own tables have to be, by table and name."""
+    found: defaultdict[str, dict[str, dict[str, object]]] = defaultdict(dict)
+    for one in OWN_TRIGGERS:
+        found[one.table][one.name] = {"type": one.type_bits, "deferred": one.deferred}
+    return found
+
+
+def _witnesses() -> dict[str, dict[str, object]]:
+    """Return what witnesses have to be, by name."""
+    return {
+        one.name: {
+            "type": one.type_bits,
+            "function": one.function,
+            "enabled": "R" if one.enabled is Enabled.REPLICA else "A",
+            "condition": DEPARSED if one.has_condition else None,
+        }
+        for one in all_witnesses()
     }
 
 

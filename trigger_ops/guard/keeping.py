@@ -2,14 +2,18 @@
 
 Every installation of a trigger by django-pgtrigger brings the shared ignore function along. Where
 the guard is on, the gate follows in the same transaction, so that nobody ever sees the other one.
+Where the DDL guard is on too, what migrations do to triggers is entered into the ledger: whatever
+is not there was done by somebody else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pgtrigger.core
@@ -19,9 +23,12 @@ from django.db.backends.postgresql.psycopg_any import sql
 
 from trigger_ops.catalog.reading import split_search_path
 from trigger_ops.catalog.transactions import first_line
+from trigger_ops.ledger.entries import Author, Record, Run, insertion
 from trigger_ops.ledger.tables import named, write
 from trigger_ops.models import Guard
+from trigger_ops.sessions.actors import operating_system_actor
 from trigger_ops.sql.functions import PREFIX, expected_functions
+from trigger_ops.states import Verb
 
 LOGGER = logging.getLogger("trigger_ops")
 
@@ -60,11 +67,12 @@ SELECT s.reset_val, current_user::pg_catalog.text FROM pg_catalog.pg_settings AS
 class Gates:
     """A database whose guard is on: the schema of our tables, and each ignore function's version.
 
-    ``versions`` are by the schema of the function.
+    ``versions`` are by the schema of the function; ``ddl`` tells that the DDL guard is on.
     """
 
     home: str
     versions: Mapping[str, str]
+    ddl: bool = False
 
 
 def keep_gates() -> None:
@@ -73,20 +81,40 @@ def keep_gates() -> None:
     To be called when all apps are loaded; calling it again changes nothing.
     """
     migrations: Any = pgtrigger.migrations
-    if not hasattr(migrations._add_trigger, _MARK):  # noqa: SLF001
-        migrations._add_trigger = _following(migrations._add_trigger, _alias_of_editor)  # noqa: SLF001
     trigger: Any = pgtrigger.core.Trigger
-    if not hasattr(trigger.install, _MARK):
-        trigger.install = _following(trigger.install, _alias_of_install)
+    editor: Any = pgtrigger.migrations.DatabaseSchemaEditorMixin
+    _replace(migrations, "_add_trigger", _following, _alias_of_editor, _added)
+    _replace(migrations, "_remove_trigger", _following, _alias_of_editor, _removed)
+    _replace(trigger, "install", _following, _alias_of_install, _installed)
+    _replace(editor, "temporarily_drop_trigger", _entering)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Act:
+    """What was done to a trigger; ``sql`` names it."""
+
+    verb: Verb
+    table: str
+    trigger: str
+    sql: str
+
+
+def _replace(owner: Any, name: str, wrap: Callable[..., Any], *more: Any) -> None:
+    original = getattr(owner, name)
+    if not hasattr(original, _MARK):
+        wrapped = functools.wraps(original)(wrap(original, *more))
+        setattr(wrapped, _MARK, True)
+        setattr(owner, name, wrapped)
 
 
 def _following(
-    original: Callable[..., Any], alias_of: Callable[..., str | None]
+    original: Callable[..., Any],
+    alias_of: Callable[..., str | None],
+    act_of: Callable[..., _Act],
 ) -> Callable[..., Any]:
     """Return a function that does what the original does, and has the gate follow it."""
 
-    @functools.wraps(original)
-    def install(*args: Any, **kwargs: Any) -> Any:
+    def follow(*args: Any, **kwargs: Any) -> Any:
         alias = alias_of(*args, **kwargs)
         before = find_gates(alias) if alias is not None else None
         if alias is None or before is None:
@@ -94,10 +122,27 @@ def _following(
         with transaction.atomic(using=alias):
             result = original(*args, **kwargs)
             _follow(alias, before)
+            if before.ddl:
+                _enter(alias, before.home, act_of(*args, **kwargs))
         return result
 
-    setattr(install, _MARK, True)
-    return install
+    return follow
+
+
+def _entering(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what enters that a migration drops a trigger and puts it back, to change a column."""
+
+    @contextlib.contextmanager
+    def enter(editor: Any, trigger: str, table: str) -> Iterator[None]:
+        alias = str(editor.connection.alias)
+        gates = find_gates(alias)
+        with original(editor, trigger, table):
+            if gates is not None and gates.ddl:
+                text = f"-- {trigger} is put back when a column of {table} has changed"
+                _enter(alias, gates.home, _Act(Verb.INSTALL, table, trigger, text))
+            yield
+
+    return enter
 
 
 def _alias_of_editor(schema_editor: Any, *_: Any, **__: Any) -> str | None:
@@ -107,6 +152,46 @@ def _alias_of_editor(schema_editor: Any, *_: Any, **__: Any) -> str | None:
 
 def _alias_of_install(_trigger: Any, _model: Any, database: str | None = None) -> str:
     return database or DEFAULT_DB_ALIAS
+
+
+def _added(_editor: Any, model: Any, trigger: Any) -> _Act:
+    return _installed(trigger, model)
+
+
+def _removed(_editor: Any, model: Any, trigger: Any) -> _Act:
+    one = _compiled(trigger, model)
+    return _Act(Verb.UNINSTALL, one.sql.table, one.sql.pgid, one.uninstall_sql)
+
+
+def _installed(trigger: Any, model: Any, database: str | None = None) -> _Act:
+    one = _compiled(trigger, model)
+    return _Act(Verb.INSTALL, one.sql.table, one.sql.pgid, one.install_sql)
+
+
+def _compiled(trigger: Any, model: Any) -> Any:
+    return trigger.compile(model) if isinstance(trigger, pgtrigger.core.Trigger) else trigger
+
+
+def _enter(alias: str, home: str, act: _Act) -> None:
+    """Enter what was done into the ledger, in its transaction: the DDL guard has noted it.
+
+    What cannot be entered ends no migration; C007 tells of it then.
+    """
+    author = Author(actor=operating_system_actor(), reason="a migration, or pgtrigger.install()")
+    run = Run(id=uuid.uuid4(), verb=act.verb, author=author)
+    record = Record(
+        database=alias, table=act.table, trigger=act.trigger, sql=act.sql, outcome="done"
+    )
+    try:
+        with transaction.atomic(using=alias):
+            write(alias, insertion(alias, home, run, [record]))
+    except (DatabaseError, InterfaceError) as error:
+        LOGGER.warning(
+            'trigger_ops: what was done to %s on "%s" is not in the ledger: %s.',
+            act.trigger,
+            alias,
+            first_line(error),
+        )
 
 
 def find_gates(alias: str) -> Gates | None:
@@ -121,10 +206,10 @@ def find_gates(alias: str) -> Gates | None:
         found, readable = _look(alias)
         if found is None or not readable:
             return found
-        on = write(alias, sql.SQL("SELECT 1 FROM {}").format(named(found.home, Guard)))
+        on = write(alias, sql.SQL("SELECT g.ddl FROM {} g").format(named(found.home, Guard)))
     except (DatabaseError, InterfaceError):
         return None
-    return found if on else None
+    return dataclasses.replace(found, ddl=on[0][0]) if on else None
 
 
 def _look(alias: str) -> tuple[Gates | None, bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import logging
+from collections.abc import Sequence
 
 from trigger_ops import conf
 from trigger_ops.catalog.guard import read_guard_catalog
@@ -18,7 +19,8 @@ from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.inspection.guarding import watched_tables
 from trigger_ops.ledger.guard import LEDGER, TABLES, guard_home, read_guard, read_unattributed
 from trigger_ops.ledger.rights import why_unread
-from trigger_ops.records import GuardState
+from trigger_ops.records import GuardState, Unattributed
+from trigger_ops.sql.own_tables import OWN_TRIGGERS
 
 LOGGER = logging.getLogger("trigger_ops")
 
@@ -31,6 +33,7 @@ _DENIED = "42501"
 def read_guarding(alias: str) -> Guarding | None:
     """Return the guard of a database and what went past it; None where it is off.
 
+    Where somebody switched it off past us, and nobody acknowledged that, it is returned as well.
     Where this role may not read our tables, the functions tell that the guard is on, and nothing
     is known of what went past it: that is logged.
 
@@ -40,9 +43,9 @@ def read_guarding(alias: str) -> Guarding | None:
     """
     try:
         home = guard_home(alias)
-        state = read_guard(alias, home) if home is not None else None
-        if home is None or state is None:
+        if home is None:
             return None
+        state = read_guard(alias, home)
         past = read_unattributed(alias, home, limit=AT_MOST + 1)
     except DatabaseUnreadable as error:
         if not is_denied(error):
@@ -52,6 +55,8 @@ def read_guarding(alias: str) -> Guarding | None:
             raise
         LOGGER.warning("trigger_ops: the guard of %s was not read in full: %s", alias, error)
         return dataclasses.replace(found, unread=why_unread(alias, error))
+    if state is None:
+        return _off(alias, home, past)
     return Guarding(
         database=alias,
         state=state,
@@ -97,19 +102,31 @@ def with_guard(database: InspectedDatabase, guard: GuardState) -> InspectedDatab
         tables=watched_tables(database),
         own=[model._meta.db_table for model in (*LEDGER, *TABLES)],
         roles=conf.app_roles(),
+        own_triggers=[(one.table, one.name) for one in OWN_TRIGGERS],
     )
     return dataclasses.replace(database, guarded=found, mask=conf.mask())
+
+
+def _off(alias: str, home: str, past: Sequence[Unattributed]) -> Guarding | None:
+    """Return a guard that is off, with what somebody did to it that no run of ours did."""
+    done = tuple(one for one in past if one.acts)
+    if not done:
+        return None
+    return Guarding(database=alias, state=_unknown(home), is_on=False, unattributed=done)
 
 
 def _by_its_functions(alias: str) -> Guarding | None:
     found = find_gates(alias)
     if found is None:
         return None
-    state = GuardState(
-        home=found.home,
+    return Guarding(database=alias, state=_unknown(found.home))
+
+
+def _unknown(home: str) -> GuardState:
+    return GuardState(
+        home=home,
         policy=conf.default_policy(),
         policies={},
         ddl=False,
         since=dt.datetime.fromtimestamp(0, dt.UTC),
     )
-    return Guarding(database=alias, state=state)

@@ -45,7 +45,7 @@ class Gate:
     """One piece of the guard that is not as it should be, or the gate of one schema.
 
     ``fault`` is "" where it is as it should be. ``kind`` is "function", "trigger" (of a table of
-    ours) or "role" (which may do too much).
+    ours), "role" (which may do too much) or "table" (of ours, with what is none of ours).
     """
 
     schema: str
@@ -57,6 +57,8 @@ class Gate:
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class GuardReport:
     """The guard of one database. ``state`` is None where it is off: then nothing else is told.
+
+    Nothing but what somebody did to it: that is among ``unattributed``.
 
     ``missing`` says that our tables are not there. ``more`` tells that there are more
     unattributed transactions than those given. ``ddl_fault`` says what the DDL guard lacks,

@@ -14,21 +14,25 @@ from trigger_ops.catalog.snapshot import CatalogTrigger, Clone
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.inspection.ignoring import called_schemas, difference
 from trigger_ops.inspection.own_objects import (
-    NOT_ALWAYS,
     Fault,
     function_faults,
     gate_body,
+    other_mode,
     own_trigger_faults,
+    stranger_faults,
     writer_faults,
 )
 from trigger_ops.records import GuardState
 from trigger_ops.registry import IGNORE_FUNCTION
 from trigger_ops.registry.definition import BEFORE, DELETE, INSERT, ROW, UPDATE
 from trigger_ops.sql.functions import PREFIX
-from trigger_ops.states import Verdict
+from trigger_ops.states import Enabled, Verdict
 
 WITNESS = f"{PREFIX}witness"
 """The row witness; the names of the others begin with it."""
+
+REPLICA = f"{WITNESS}_replica"
+"""The row witness for ``session_replication_role = replica``, where it alone fires."""
 
 TRUNCATE = 32
 """The bit of ``pg_trigger.tgtype`` for TRUNCATE."""
@@ -40,18 +44,20 @@ OLD_ROWS, NEW_ROWS = "trigger_ops_old", "trigger_ops_new"
 """The names of the transition tables."""
 
 CONDITION = (
-    "WHEN (coalesce(pg_catalog.current_setting('pgtrigger.ignore', true), '') "
-    "OPERATOR(pg_catalog.<>) '' "
-    "OR coalesce(pg_catalog.current_setting('trigger_ops.session', true), '') "
-    "OPERATOR(pg_catalog.<>) '' "
-    "OR pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.=) 'replica')"
+    "WHEN ((pg_catalog.current_setting('pgtrigger.ignore', true) OPERATOR(pg_catalog.<>) '' "
+    "OR pg_catalog.current_setting('trigger_ops.session', true) OPERATOR(pg_catalog.<>) '') "
+    "AND pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.<>) 'replica')"
 )
-"""When the row witness looks: nothing else is known when a row is written."""
+"""When the row witness looks: nothing else is known when a row is written.
+
+It is asked for every row of every change: a setting that nobody set is null, which is not true,
+and the role is asked for only where something is set.
+"""
 
 DEPARSED = (
-    "(((COALESCE(current_setting('pgtrigger.ignore'::text, true), ''::text) <> ''::text) OR "
-    "(COALESCE(current_setting('trigger_ops.session'::text, true), ''::text) <> ''::text) OR "
-    "(current_setting('session_replication_role'::text) = 'replica'::text)))"
+    "((((current_setting('pgtrigger.ignore'::text, true) <> ''::text) OR "
+    "(current_setting('trigger_ops.session'::text, true) <> ''::text)) AND "
+    "(current_setting('session_replication_role'::text) <> 'replica'::text)))"
 )
 """The same in PostgreSQL's own spelling (15 to 18), under pinned settings."""
 
@@ -61,13 +67,14 @@ WITNESSABLE = ("r", "p")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ExpectedWitness:
-    """One witness as it should be. ``type_bits`` as in ``pg_trigger.tgtype``."""
+    """One witness as it should be. ``type_bits`` as in ``pg_trigger.tgtype``, ``enabled`` its mode."""
 
     name: str
     table: WatchedTable
     type_bits: int
     function: str
     arguments: tuple[str, ...] = ()
+    enabled: Enabled = Enabled.ALWAYS
     old_table: str | None = None
     new_table: str | None = None
 
@@ -135,6 +142,22 @@ def _is_late(live: CatalogTrigger) -> bool:
     return live.is_constraint or not live.type_bits & ROW or not live.type_bits & BEFORE
 
 
+def all_witnesses() -> list[ExpectedWitness]:
+    """Return every witness that a table may have; what depends on the table means nothing."""
+    table = WatchedTable(
+        oid=0,
+        root=0,
+        parent=None,
+        schema="",
+        name="",
+        relkind="r",
+        may_alter=False,
+        owner="",
+        columns=(),
+    )
+    return list(_witnesses(table, late=True, mask=re.compile("")))
+
+
 def _witnesses(
     table: WatchedTable, *, late: bool, mask: re.Pattern[str]
 ) -> Iterator[ExpectedWitness]:
@@ -147,6 +170,15 @@ def _witnesses(
             type_bits=ROW | INSERT | UPDATE | DELETE,
             function="trigger_ops_witness_row",
             arguments=(BOTH if late else ALONE, masks),
+        )
+        # Whoever sets the role back in mid-statement is seen all the same.
+        yield ExpectedWitness(
+            name=REPLICA,
+            table=table,
+            type_bits=ROW | INSERT | UPDATE | DELETE,
+            function="trigger_ops_witness_row",
+            arguments=(BOTH if late else ALONE, masks, "replica"),
+            enabled=Enabled.REPLICA,
         )
     if late:
         for word, bit in (("insert", INSERT), ("update", UPDATE), ("delete", DELETE)):
@@ -189,7 +221,8 @@ def witness_difference(expected: ExpectedWitness, live: CatalogTrigger | None, h
     if any(clone.differs or _clause(clone) not in ("", condition) for clone in live.clones):
         return "has another condition on a partition"
     letters = {live.enabled, *(clone.enabled for clone in live.clones)}
-    return "" if letters == {"A"} else NOT_ALWAYS
+    modes = set(map(Enabled.from_catalog, letters))
+    return "" if modes == {expected.enabled} else other_mode(expected.enabled)
 
 
 def _clause(live: CatalogTrigger | Clone) -> str:
@@ -244,6 +277,7 @@ def gate_faults(database: InspectedDatabase, guard: GuardState) -> list[Fault]:
         found += function_faults(catalog)
         found += own_trigger_faults(database, guard.home)
         found += writer_faults(catalog)
+        found += stranger_faults(catalog)
     snapshot = database.snapshot
     around = snapshot.surroundings if snapshot else None
     if snapshot is None or around is None:

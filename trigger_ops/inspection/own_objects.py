@@ -13,9 +13,16 @@ from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.registry import IGNORE_FUNCTION
 from trigger_ops.sql.functions import ExpectedFunction, expected_functions
 from trigger_ops.sql.own_tables import OWN_TRIGGERS, OwnTrigger
+from trigger_ops.states import Enabled
 
-NOT_ALWAYS = "is not ENABLE ALWAYS"
-"""What is wrong with a trigger whose mode alone is."""
+
+def other_mode(wanted: Enabled) -> str:
+    """Say what is wrong with a trigger whose mode alone is."""
+    return f"is not ENABLE {wanted.value}"
+
+
+NOT_ALWAYS = other_mode(Enabled.ALWAYS)
+"""The same of one that has to fire always."""
 
 NAMED_AT_MOST = 3
 """How many of our tables a sentence names before it counts the rest."""
@@ -26,7 +33,8 @@ class Fault:
     """One thing of the guard that is not as it should be: ``name`` (in ``schema``) ``what``.
 
     ``table`` is "" for what is on none; ``kind`` is "function", "witness", "trigger" (of a table
-    of ours) or "role" (with too many rights).
+    of ours), "role" (with too many rights) or "table" (of ours, with what is none of ours). ``fix``
+    is the statement that ends it, "" where ``guard install`` does.
     """
 
     schema: str
@@ -34,6 +42,7 @@ class Fault:
     what: str
     table: str = ""
     kind: str = "function"
+    fix: str = ""
 
     @property
     def label(self) -> str:
@@ -142,3 +151,10 @@ def writer_faults(catalog: GuardCatalog) -> Iterator[Fault]:
         more = f" and {rest} more" if rest > 0 else ""
         what = f"may write {', '.join(names[:NAMED_AT_MOST])}{more}"
         yield Fault(schema=catalog.home, name=who, what=what, kind="role")
+
+
+def stranger_faults(catalog: GuardCatalog) -> Iterator[Fault]:
+    """Yield what is on our tables that is none of ours, and may swallow, hide or forge rows."""
+    for table in catalog.own_tables:
+        for what, fix in table.strangers:
+            yield Fault(schema=catalog.home, name=table.name, what=what, kind="table", fix=fix)

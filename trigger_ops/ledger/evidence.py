@@ -23,9 +23,15 @@ _TRANSACTIONS = """\
 SELECT t.transaction, t.session_id, t.pid, t.role, t.application, t.address, pg_catalog.timezone('UTC', t.at)
   FROM {table} t WHERE t.session_id OPERATOR(pg_catalog.=) ANY ({ids}) ORDER BY t.id"""
 
+# Those that a transaction was made for are kept with that.
 _STATEMENTS = """\
 SELECT m.id, m.template, m.rows, pg_catalog.timezone('UTC', m.at), m.error, m.transaction, m.took_ms
-  FROM {table} m WHERE m.session_id OPERATOR(pg_catalog.=) {session} ORDER BY m.id"""
+  FROM (SELECT s.id, s.template, s.rows, s.at, s.error, s.transaction, s.took_ms
+          FROM {table} s WHERE s.session_id OPERATOR(pg_catalog.=) {session}
+        UNION ALL
+        SELECT OPERATOR(pg_catalog.-) t.id, t.template, NULL, t.at, '', t.transaction, NULL
+          FROM {transactions} t WHERE t.session_id OPERATOR(pg_catalog.=) {session} AND t.template OPERATOR(pg_catalog.<>) '') m
+ ORDER BY m.at, m.id"""
 
 _DECISIONS = """\
 SELECT d.transaction, d.trigger, d.session_id, d.role, pg_catalog.timezone('UTC', d.at)
@@ -70,7 +76,9 @@ def read_statements(alias: str, home: str, session: int) -> list[StatementRecord
         DatabaseUnreadable: when the database cannot be asked.
     """
     statement = sql.SQL(_STATEMENTS).format(
-        table=named(home, SessionStatement), session=sql.Literal(session)
+        table=named(home, SessionStatement),
+        transactions=named(home, SessionTransaction),
+        session=sql.Literal(session),
     )
     return [
         StatementRecord(

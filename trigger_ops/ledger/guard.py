@@ -17,6 +17,7 @@ from trigger_ops.models import (
     Change,
     Decision,
     Guard,
+    GuardChange,
     LedgerEntry,
     Policy,
     Review,
@@ -27,12 +28,12 @@ from trigger_ops.models import (
     SessionTransaction,
     TriggerLease,
 )
-from trigger_ops.records import GuardState, Limits, Unattributed
+from trigger_ops.records import GuardAct, GuardState, Limits, Unattributed
 from trigger_ops.states import Policy as Mode
 
 TABLES: tuple[type[models.Model], ...] = (
     *(Session, Review, Policy, Guard, SessionEvent, SessionTransaction, SessionStatement),
-    *(Decision, Change, Acknowledgement),
+    *(Decision, Change, Acknowledgement, GuardChange),
 )
 """The tables that sessions and the guard need, beside those of the ledger."""
 
@@ -55,21 +56,32 @@ SELECT g.policy, g.ddl, pg_catalog.timezone('UTC', g.since), g.approvals, g.uris
 
 _LIMITS = tuple(field.name for field in dataclasses.fields(Limits))
 
-# What an acknowledgement covers is not newer than itself.
+# What an acknowledgement covers is not newer than itself. A change of the guard is ours where the
+# ledger has the statement, of the same transaction; in a cluster that was restored, an older one had
+# the same number.
 _UNATTRIBUTED = """\
 WITH past AS (
     SELECT c.transaction, 1 AS number, pg_catalog.concat_ws('.', c.schema, c."table") AS "table", NULL::pg_catalog.text AS trigger,
-           c.cause, c.role, c.application, c.address, c.at
+           c.cause, c.role, c.application, c.address, c.at, NULL::pg_catalog.jsonb AS act
       FROM {change} c WHERE c.session_id IS NULL
     UNION ALL
-    SELECT d.transaction, 0, NULL, d.trigger, 'ignore', d.role, '', '', d.at
+    SELECT d.transaction, 0, NULL, d.trigger, 'ignore', d.role, '', '', d.at, NULL
       FROM {decision} d WHERE d.session_id IS NULL
+    UNION ALL
+    SELECT g.transaction, 0, NULL, NULL, 'guard', g.role, g.application, g.address, g.at,
+           pg_catalog.jsonb_build_object('kind', g.kind, 'op', g.op, 'schema', g.schema, 'table', g."table", 'name', g.name, 'old', g.old, 'new', g.new)
+      FROM {guardchange} g
+     WHERE NOT EXISTS (SELECT FROM {ledger} l
+                        WHERE l.transaction OPERATOR(pg_catalog.=) g.transaction AND g.at OPERATOR(pg_catalog.>=) l.began
+                          AND g.at OPERATOR(pg_catalog.<=) (l.began OPERATOR(pg_catalog.+) '1 day'::pg_catalog.interval)
+                          AND pg_catalog.strpos(l.sql, CASE WHEN g.kind OPERATOR(pg_catalog.=) ANY ('{{policy,guard}}'::pg_catalog.text[]) THEN g."table" ELSE g.name END) OPERATOR(pg_catalog.>) 0)
 )
 SELECT p.transaction, pg_catalog.sum(p.number)::pg_catalog.int8,
        pg_catalog.array_agg(DISTINCT p."table") FILTER (WHERE p."table" IS NOT NULL),
        pg_catalog.array_agg(DISTINCT p.trigger) FILTER (WHERE p.trigger IS NOT NULL),
        pg_catalog.array_agg(DISTINCT p.cause), pg_catalog.max(p.role), pg_catalog.max(p.application), pg_catalog.max(p.address),
-       pg_catalog.timezone('UTC', pg_catalog.min(p.at)), pg_catalog.timezone('UTC', pg_catalog.max(p.at))
+       pg_catalog.timezone('UTC', pg_catalog.min(p.at)), pg_catalog.timezone('UTC', pg_catalog.max(p.at)),
+       (pg_catalog.jsonb_agg(p.act ORDER BY p.at) FILTER (WHERE p.act IS NOT NULL))::pg_catalog.text
   FROM past p
  WHERE NOT EXISTS (SELECT FROM {acknowledgement} a
                     WHERE a.transaction OPERATOR(pg_catalog.=) p.transaction AND a.at OPERATOR(pg_catalog.>=) p.at)
@@ -121,12 +133,16 @@ def read_guard(alias: str, home: str) -> GuardState | None:
 def read_unattributed(alias: str, home: str, *, limit: int = 1000) -> list[Unattributed]:
     """Return what went past triggers outside any session and nobody acknowledged, newest first.
 
+    Changes of what is enforced that no run of ours made are part of it.
+
     Raises:
         DatabaseUnreadable: when the database cannot be asked.
     """
     question = sql.SQL(_UNATTRIBUTED).format(
         change=named(home, Change),
         decision=named(home, Decision),
+        guardchange=named(home, GuardChange),
+        ledger=named(home, LedgerEntry),
         acknowledgement=named(home, Acknowledgement),
         limit=sql.Literal(limit),
     )
@@ -144,6 +160,7 @@ def _unattributed(
     address: str,
     first: dt.datetime,
     last: dt.datetime,
+    acts: str | None,
 ) -> Unattributed:
     return Unattributed(
         transaction=transaction,
@@ -156,4 +173,5 @@ def _unattributed(
         address=address,
         first=moment(first),
         last=moment(last),
+        acts=tuple(GuardAct(**one) for one in json.loads(acts or "[]")),
     )

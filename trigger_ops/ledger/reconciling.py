@@ -33,9 +33,13 @@ _SENT = """\
 SELECT m.session_id, m.transaction, m.template, m.error, pg_catalog.count(*),
        pg_catalog.sum(m.rows)::pg_catalog.int8, pg_catalog.bool_and(m.rows IS NOT NULL),
        pg_catalog.count(*) FILTER (WHERE m.at OPERATOR(pg_catalog.>) least(s.ended, s.expires))
-  FROM {statements} m LEFT JOIN {sessions} s ON s.id OPERATOR(pg_catalog.=) m.session_id
- WHERE m.session_id OPERATOR(pg_catalog.=) ANY ({ids})
- GROUP BY m.session_id, m.transaction, m.template, m.error ORDER BY pg_catalog.min(m.id)"""
+  FROM (SELECT n.session_id, n.transaction, n.template, n.error, n.rows, n.at FROM {statements} n
+         WHERE n.session_id OPERATOR(pg_catalog.=) ANY ({ids})
+        UNION ALL
+        SELECT t.session_id, t.transaction, t.template, '', NULL, t.at FROM {transactions} t
+         WHERE t.session_id OPERATOR(pg_catalog.=) ANY ({ids}) AND t.template OPERATOR(pg_catalog.<>) '') m
+  LEFT JOIN {sessions} s ON s.id OPERATOR(pg_catalog.=) m.session_id
+ GROUP BY m.session_id, m.transaction, m.template, m.error ORDER BY pg_catalog.min(m.at)"""
 
 _WRITTEN = """\
 SELECT c.session_id, c.transaction, c.schema, c."table", c.op, pg_catalog.count(*),

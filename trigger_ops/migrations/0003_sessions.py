@@ -22,7 +22,7 @@ TRIGGER_FUNCTIONS = ('trigger_ops_state_machine()', 'trigger_ops_review_rules()'
                      'trigger_ops_commit_check()', 'trigger_ops_evidence_guard()')
 
 DROP = """\
-DROP FUNCTION {home}.trigger_ops_open(jsonb), {home}.trigger_ops_review(bigint, text, text, text, text), {home}.trigger_ops_extend(bigint, text, interval),
+DROP FUNCTION IF EXISTS {home}.trigger_ops_open(jsonb), {home}.trigger_ops_review(bigint, text, text, text, text), {home}.trigger_ops_extend(bigint, text, interval),
     {home}.trigger_ops_close(bigint, text, text, text), {home}.trigger_ops_tell(bigint, text, text, jsonb), {home}.trigger_ops_record(bigint, jsonb),
     {home}.trigger_ops_acknowledge(bigint[], text, text), {home}.trigger_ops_enter(text, boolean, text), {home}.trigger_ops_is_idle(bigint),
     {home}.trigger_ops_person(text), {home}.trigger_ops_state_machine(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trigger_ops.models.clocks import ClockTime, TransactionTime
+from trigger_ops.models.clocks import ClockTime, ThisTransaction, TransactionTime
 from trigger_ops.models.drift import (
     Allowance,
     DriftFinding,
@@ -15,6 +15,7 @@ from trigger_ops.models.evidence import (
     Acknowledgement,
     Change,
     Decision,
+    GuardChange,
     SessionEvent,
     SessionStatement,
     SessionTransaction,
@@ -35,6 +36,7 @@ __all__ = [
     "DriftTarget",
     "FindingEvent",
     "Guard",
+    "GuardChange",
     "LedgerEntry",
     "Notice",
     "Policy",
@@ -44,6 +46,7 @@ __all__ = [
     "SessionEvent",
     "SessionStatement",
     "SessionTransaction",
+    "ThisTransaction",
     "TransactionTime",
     "Trigger",
     "TriggerLease",

@@ -53,7 +53,8 @@ class SessionEvent(models.Model):
 class SessionTransaction(models.Model):
     """One transaction that entered a session, with the backend and role that it ran as.
 
-    ``rows_before`` is how many rows the session had written by then, as far as that was to be seen.
+    ``template`` is the statement that the transaction was made for, "" where it is for several:
+    those are rows of their own (:class:`SessionStatement`).
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -63,7 +64,7 @@ class SessionTransaction(models.Model):
     role = models.TextField(_("database role"))
     application = models.TextField(_("application"), blank=True)
     address = models.TextField(_("address"), blank=True)
-    rows_before = models.BigIntegerField(_("rows before"), db_default=0)
+    template = models.TextField(_("template"), blank=True, db_default="")
     at = models.DateTimeField(_("at"), db_default=ClockTime())
 
     class Meta:
@@ -87,13 +88,13 @@ class SessionStatement(models.Model):
 
     ``rows`` is what the driver reported, null where the statement was recorded before it ran;
     ``transaction`` is null where it failed before it had one. ``error`` is an SQLSTATE, or "".
+    One that a transaction was made for is kept with that.
     """
 
     id = models.BigAutoField(primary_key=True)
     session = _of_session("statements")
     transaction = models.BigIntegerField(_("transaction"), null=True, blank=True)
     template = models.TextField(_("template"))
-    digest = models.CharField(_("digest"), max_length=64)
     rows = models.BigIntegerField(_("rows"), null=True, blank=True)
     took_ms = models.FloatField(_("took, in milliseconds"), null=True, blank=True)
     error = models.TextField(_("error"), blank=True, db_default="")
@@ -167,7 +168,7 @@ class Change(models.Model):
             models.CheckConstraint(condition=Q(number__gte=0), name="trigger_ops_change_number")
         ]
         indexes = [
-            models.Index(fields=["session", "transaction"], name="trigger_ops_change_session"),
+            models.Index(fields=["session", "number"], name="trigger_ops_change_number_of"),
             models.Index(
                 fields=["id"],
                 condition=Q(session__isnull=True),
@@ -196,3 +197,35 @@ class Acknowledgement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.transaction} by {self.actor}"
+
+
+class GuardChange(models.Model):
+    """That what is enforced was changed: a policy, the guard's own row, or a trigger.
+
+    ``kind`` is policy or guard for rows of those tables, on record whoever writes them; trigger or
+    function where the DDL guard saw it. ``name`` is the URI of a policy, or that of the trigger.
+    ``op`` is what was done. Runs of ours are in the ledger with the same transaction.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    transaction = models.BigIntegerField(_("transaction"), db_index=True)
+    kind = models.CharField(_("kind"), max_length=16)
+    schema = models.TextField(_("schema"))
+    table = models.TextField(_("table"))
+    name = models.TextField(_("name"), blank=True, db_default="")
+    op = models.CharField(_("operation"), max_length=16)
+    old = models.JSONField(_("before"), null=True, blank=True)
+    new = models.JSONField(_("after"), null=True, blank=True)
+    role = models.TextField(_("database role"), blank=True, db_default="")
+    application = models.TextField(_("application"), blank=True, db_default="")
+    address = models.TextField(_("address"), blank=True, db_default="")
+    at = models.DateTimeField(_("at"), db_default=ClockTime())
+
+    class Meta:
+        verbose_name = _("change of the guard")
+        verbose_name_plural = _("changes of the guard")
+        default_permissions = ()
+        select_on_save = True
+
+    def __str__(self) -> str:
+        return f"{self.op} {self.kind} {self.name}"

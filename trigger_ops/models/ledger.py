@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from trigger_ops.models.clocks import ClockTime, TransactionTime
+from trigger_ops.models.clocks import ClockTime, ThisTransaction, TransactionTime
 
 
 class CanonicalForm(models.Model):
@@ -34,7 +34,8 @@ class LedgerEntry(models.Model):
     """One line of what was done to triggers. A trigger of the table's own lets rows only be added.
 
     ``kind`` is "started", "statement" or "finished"; ``began`` is when the transaction that wrote
-    the row began, ``at`` when the row was written. ``before`` and ``after`` are facets by name.
+    the row began, ``at`` when the row was written, ``transaction`` its number (null in old rows).
+    ``before`` and ``after`` are facets by name.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -57,12 +58,18 @@ class LedgerEntry(models.Model):
     after = models.JSONField(_("after"), blank=True, default=dict, db_default={})
     outcome = models.TextField(_("outcome"), blank=True, db_default="")
     detail = models.TextField(_("detail"), blank=True, db_default="")
+    transaction = models.BigIntegerField(
+        _("transaction"), null=True, blank=True, db_default=ThisTransaction()
+    )
 
     class Meta:
         verbose_name = _("ledger entry")
         verbose_name_plural = _("ledger entries")
         default_permissions = ("view",)
-        indexes = [models.Index(fields=["at"], name="trigger_ops_ledger_at")]
+        indexes = [
+            models.Index(fields=["at"], name="trigger_ops_ledger_at"),
+            models.Index(fields=["transaction"], name="trigger_ops_ledger_of"),
+        ]
         # A row with a key, such as loaddata's, is looked for first: an UPDATE of no row at all
         # would be refused too.
         select_on_save = True

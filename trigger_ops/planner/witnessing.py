@@ -13,7 +13,7 @@ from trigger_ops.inspection.guarding import (
     trees,
     witness_difference,
 )
-from trigger_ops.inspection.own_objects import NOT_ALWAYS
+from trigger_ops.inspection.own_objects import other_mode
 from trigger_ops.planner import Marks, Statement, Step
 from trigger_ops.planner.guard_spelling import create_witness
 from trigger_ops.planner.guard_steps import guard_step
@@ -54,7 +54,7 @@ def _witness_step(
         statements=_made_right(situation, one, live, what, catalog.home) if what else (),
         reason=what,
         marks=_witness_marks(situation, catalog, one.table.oid, one.name),
-        after={"enabled": Enabled.ALWAYS.value},
+        after={"enabled": one.enabled.value},
     )
 
 
@@ -62,10 +62,10 @@ def _made_right(
     situation: Situation, one: ExpectedWitness, live: CatalogTrigger | None, what: str, home: str
 ) -> Iterator[Statement]:
     on = (one.name, one.table.schema, one.table.name)
-    always = switch(*on, Enabled.ALWAYS)
-    if live is not None and what == NOT_ALWAYS:
+    switched = switch(*on, one.enabled)
+    if live is not None and what == other_mode(one.enabled):
         back = [switch(*on, Enabled.ENABLED), *modes_back(live)]
-        yield situation.state(always, Lock.SHARE_ROW_EXCLUSIVE, what, *back)
+        yield situation.state(switched, Lock.SHARE_ROW_EXCLUSIVE, what, *back)
         return
     undo = [drop_trigger(*on)]
     if live is not None and live.is_constraint:  # PostgreSQL cannot replace one
@@ -76,7 +76,8 @@ def _made_right(
     yield situation.state(
         create_witness(one, home, replace=replace), Lock.SHARE_ROW_EXCLUSIVE, what, *undo
     )
-    yield situation.state(always, Lock.SHARE_ROW_EXCLUSIVE, "nothing switches it off")
+    why = "it fires for replicas" if one.enabled is Enabled.REPLICA else "nothing switches it off"
+    yield situation.state(switched, Lock.SHARE_ROW_EXCLUSIVE, why)
 
 
 def dropped_witnesses(situation: Situation, catalog: GuardCatalog) -> Iterator[Step]:

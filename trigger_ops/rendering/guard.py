@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from trigger_ops.drift.acts import told_act, told_acts
 from trigger_ops.guard.report import Gate, GuardedTable, GuardReport
 from trigger_ops.records import Unattributed
 from trigger_ops.registry import IGNORE_FUNCTION
@@ -89,12 +90,17 @@ def transaction_line(one: Unattributed) -> str:
     parts = [
         f"{one.transaction}",
         _moment(one.first),
-        f"{counted(one.rows, 'row')} of {', '.join(one.tables) or 'no table on record'}",
-        f"past {', '.join(one.triggers)}" if one.triggers else "",
+        "; ".join([*_written(one), *told_acts(one.acts)]),
         f"by {one.role or 'unknown'}",
         f"({', '.join(part for part in (one.application, one.address) if part)})",
     ]
     return printable(" ".join(part for part in parts if part not in ("", "()")))
+
+
+def _written(one: Unattributed) -> Iterator[str]:
+    if one.rows or one.triggers or not one.acts:
+        rows = f"{counted(one.rows, 'row')} of {', '.join(one.tables) or 'no table on record'}"
+        yield f"{rows} past {', '.join(one.triggers)}" if one.triggers else rows
 
 
 # Text ---------------------------------------------------------------------------------------------
@@ -105,6 +111,7 @@ def _lines(report: GuardReport, *, colour: bool) -> Iterator[str]:
     if state is None or report.profile is None:
         missing = "; our tables are missing: run manage.py migrate" if report.missing else ""
         yield f"{printable(report.database)}: the guard is off{missing}."
+        yield from _past_it(report, colour=colour)
         return
     yield (
         f"{printable(report.database)}: the guard is on since {_moment(state.since)}, "
@@ -122,6 +129,11 @@ def _lines(report: GuardReport, *, colour: bool) -> Iterator[str]:
     yield from _legend(report)
     yield f"  {CAVEAT}"
     yield f"  asserted by the application, and taken as said: {'; '.join(ASSERTED)}."
+    yield from _past_it(report, colour=colour)
+
+
+def _past_it(report: GuardReport, *, colour: bool) -> Iterator[str]:
+    """Say what went past the guard, or was done to it, and nobody has acknowledged."""
     if report.unattributed:
         least = "at least " if report.more else ""
         number = counted(len(report.unattributed), "transaction")
@@ -256,6 +268,7 @@ def _past(one: Unattributed) -> dict[str, Any]:
         "tables": list(one.tables),
         "triggers": list(one.triggers),
         "causes": list(one.causes),
+        "acts": [told_act(act) for act in one.acts],
         "role": one.role,
         "application": one.application,
         "address": one.address,

@@ -29,7 +29,8 @@ def review(
     """Put one review on record; return the state that the session is in then.
 
     Raises:
-        SessionRefused: for one's own request, a second vote, and what is not pending any more.
+        SessionRefused: for one's own request, a second vote, what is not pending any more, and
+            somebody who is no user of Django.
         DatabaseError: for anything else that the database refuses.
     """
     statement = sql.SQL(_REVIEW).format(

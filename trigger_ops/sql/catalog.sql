@@ -312,14 +312,22 @@ SELECT r.rolname::text AS name FROM pg_roles r WHERE r.rolname = ANY (%(roles)s:
 
 -- own_tables --
 -- Our own tables, with the roles that may read them and those that may write them without owning them, and whether everybody may
--- look into their schema.
+-- look into their schema; and what is on them that is none of ours and may swallow, hide or forge rows, with the statement that ends it.
 SELECT c.oid::int8 AS oid, c.relname::text AS name, pg_has_role(c.relowner, 'USAGE') AS may_alter, pg_get_userbyid(c.relowner)::text AS owner,
        has_schema_privilege('public', n.oid, 'USAGE') AS is_public, has_schema_privilege(n.oid, 'CREATE') AS may_create,
        ARRAY(SELECT r.rolname::text FROM pg_roles r WHERE r.rolname = ANY (%(roles)s::name[]) AND has_table_privilege(r.oid, c.oid, 'SELECT') ORDER BY 1) AS readers,
        ARRAY(SELECT r.rolname::text FROM pg_roles r
               WHERE r.rolname = ANY (%(roles)s::name[]) AND NOT pg_has_role(r.oid, c.relowner, 'MEMBER')
                 AND (has_table_privilege(r.oid, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
-                     OR has_any_column_privilege(r.oid, c.oid, 'INSERT, UPDATE, REFERENCES')) ORDER BY 1) AS writers
+                     OR has_any_column_privilege(r.oid, c.oid, 'INSERT, UPDATE, REFERENCES')) ORDER BY 1) AS writers,
+       ARRAY(SELECT s.what || chr(10) || s.remedy
+               FROM (SELECT format('has the rule %%I', r.rulename), format('DROP RULE %%I ON %%s', r.rulename, c.oid::regclass) FROM pg_rewrite r WHERE r.ev_class = c.oid
+                     UNION ALL SELECT format('has the trigger %%I', t.tgname), format('DROP TRIGGER %%I ON %%s', t.tgname, c.oid::regclass) FROM pg_trigger t
+                      WHERE t.tgrelid = c.oid AND (NOT t.tgisinternal OR t.tgfoid >= 16384) AND NOT concat_ws('.', c.relname, t.tgname) = ANY (%(own_triggers)s::text[])
+                     UNION ALL SELECT format('has the policy %%I', p.polname), format('DROP POLICY %%I ON %%s', p.polname, c.oid::regclass) FROM pg_policy p WHERE p.polrelid = c.oid
+                     UNION ALL SELECT 'has row security', format('ALTER TABLE %%s DISABLE ROW LEVEL SECURITY', c.oid::regclass) WHERE c.relrowsecurity
+                     UNION ALL SELECT format('has a child %%s', i.inhrelid::regclass), format('ALTER TABLE %%s NO INHERIT %%s', i.inhrelid::regclass, c.oid::regclass)
+                       FROM pg_inherits i WHERE i.inhparent = c.oid AND c.relkind = 'r') s (what, remedy) ORDER BY 1) AS strangers
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname = %(home)s AND c.relname = ANY (%(own)s::name[]) AND c.relkind IN ('r', 'p')
  ORDER BY c.relname

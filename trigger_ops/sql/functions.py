@@ -12,7 +12,7 @@ from trigger_ops.sql import Composable, load
 _NAME = re.compile(r"^CREATE OR REPLACE FUNCTION \{(?:home|schema)\}\.(?P<name>\w+)", re.MULTILINE)
 _BODY = re.compile(r"\$body\$(?P<body>.*)\$body\$", re.DOTALL)
 _DEFINER = re.compile(r"\bSECURITY DEFINER\b")
-_PINNED = re.compile(r"\bSET search_path\b")
+_SETTING = re.compile(r"\bSET (?P<name>\w+) = (?P<value>.+?)(?= SET | AS |$)")
 _LANGUAGE = re.compile(r"\bLANGUAGE (?P<language>\w+)")
 _ARGUMENTS = re.compile(r"FUNCTION \{(?:home|schema)\}\.\w+\((?P<arguments>[^)]*)\)")
 _DEFAULT = re.compile(r"\s+DEFAULT\s+\w+")
@@ -90,7 +90,7 @@ def _expected(text: str, names: dict[str, str], *, is_of_guard: bool) -> Expecte
         body=body["body"].format(**quoted),
         language=language["language"],
         security_definer=bool(_DEFINER.search(head)),
-        settings=("search_path=pg_catalog, pg_temp",) if _PINNED.search(head) else (),
+        settings=tuple(f"{one['name']}={one['value']}" for one in _SETTING.finditer(head)),
         is_of_guard=is_of_guard,
         volatility="i" if "IMMUTABLE" in head else "s" if " STABLE" in head else "v",
     )

@@ -2,7 +2,7 @@
 -- Whether a trigger stands aside: for a live session that names it, else as its policy says of what pgtrigger.ignore names.
 -- Rows of evidence count from this transaction's beginning: in a cluster that was restored, an older transaction had the same number.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_gate(trigger_name name) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $body$
 DECLARE
     this bigint := pg_current_xact_id()::text::bigint;
     asked text := coalesce(current_setting('trigger_ops.session', true), '');
@@ -18,7 +18,7 @@ BEGIN
         IF FOUND THEN
             RETURN true;
         END IF;
-        SELECT s.id, s.state, (s.expires > clock_timestamp()) IS TRUE AS lasts,
+        SELECT s.id, s.state, s.needs, (s.expires > clock_timestamp()) IS TRUE AS lasts,
                EXISTS (SELECT FROM {home}.trigger_ops_decision d
                         WHERE d.transaction = this AND d.trigger = trigger_name::text AND d.session_id = s.id AND d.at >= transaction_timestamp()) AS known
           INTO one
@@ -31,7 +31,7 @@ BEGIN
                     'trigger_ops: session %s is %s: open another one.', one.id, CASE one.state WHEN 'active' THEN 'expired' ELSE one.state END);
             END IF;
             IF NOT one.known THEN
-                INSERT INTO {home}.trigger_ops_decision (transaction, trigger, session_id, role) VALUES (this, trigger_name, one.id, session_user);
+                PERFORM {home}.trigger_ops_decide(this, trigger_name, one.id, one.needs);
             END IF;
             RETURN true;
         END IF;
@@ -59,7 +59,7 @@ BEGIN
     ELSIF policy = 'record' THEN
         IF NOT EXISTS (SELECT FROM {home}.trigger_ops_decision d
                         WHERE d.transaction = this AND d.trigger = trigger_name::text AND d.session_id IS NULL AND d.at >= transaction_timestamp()) THEN
-            INSERT INTO {home}.trigger_ops_decision (transaction, trigger, session_id, role) VALUES (this, trigger_name, NULL, session_user);
+            PERFORM {home}.trigger_ops_decide(this, trigger_name, NULL, NULL);
         END IF;
         RETURN true;
     END IF;
@@ -68,6 +68,29 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO001',
         MESSAGE = format('trigger_ops: %s is ignored in a session only: open one with manage.py pgtrigger session run.', trigger_name),
         HINT = format('Its policy is "%s".', policy);
+END
+$body$
+
+-- decide --
+-- Puts on record that a trigger stands aside for the rest of this transaction: for a session that was approved as its policy takes
+-- it now, or for nobody's. Looked for again, since whoever owns the table may have had the row go elsewhere, or nowhere.
+-- Only called by functions with a search_path of their own.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_decide(this bigint, trigger_name name, session bigint, approvals integer) RETURNS void
+    LANGUAGE plpgsql AS $body$
+DECLARE
+    wanted integer := (SELECT CASE coalesce(p.mode, g.policy) WHEN 'four_eyes' THEN greatest(1, coalesce(p.approvals, g.approvals)) END
+                         FROM {home}.trigger_ops_guard g LEFT JOIN {home}.trigger_ops_policy p ON p.trigger = trigger_name::text);
+BEGIN
+    IF session IS NOT NULL AND approvals < wanted THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO015', MESSAGE = format(
+            'trigger_ops: session %s began with %s approvals, and %s takes %s by now: open another one.', session, approvals, trigger_name, wanted);
+    END IF;
+    INSERT INTO {home}.trigger_ops_decision (transaction, trigger, session_id, role, at) VALUES (this, trigger_name, session, session_user, clock_timestamp());
+    IF NOT FOUND OR NOT EXISTS (SELECT FROM {home}.trigger_ops_decision d
+                                 WHERE d.transaction = this AND d.trigger = trigger_name::text AND d.session_id IS NOT DISTINCT FROM session
+                                   AND d.at >= transaction_timestamp()) THEN
+        PERFORM {home}.trigger_ops_unwritten();
+    END IF;
 END
 $body$
 
@@ -102,32 +125,34 @@ BEGIN
         cause := 'session';
     ELSIF found_one THEN
         cause := 'ignore';
-    ELSIF current_setting('session_replication_role') = 'replica'
-          AND NOT EXISTS (SELECT FROM pg_stat_get_subscription(NULL) w WHERE w.pid = pg_backend_pid()) THEN
+    ELSIF current_setting('session_replication_role') = 'replica' AND NOT {home}.trigger_ops_is_applied() THEN
         cause := 'replica';
     END IF;
 END
 $body$
 
+-- is_applied --
+-- Whether PostgreSQL itself writes here what was written on another server: a subscription's worker, which nobody acts through.
+-- Only called by functions with a search_path of their own.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_is_applied() RETURNS boolean
+    LANGUAGE sql AS $body$
+    SELECT EXISTS (SELECT FROM pg_stat_get_subscription(NULL) w WHERE w.pid = pg_backend_pid())
+$body$
+
 -- allowance --
--- Refuses to let a session write more rows than it may; returns the number of the last one. A setting counts what this
--- transaction wrote, which is quick and can be forged: COMMIT counts the rows. Only called by functions with a search_path of their own.
-CREATE OR REPLACE FUNCTION {home}.trigger_ops_allowance(this bigint, session bigint, more bigint) RETURNS bigint
+-- Refuses to let a session write more rows than it may; returns the number of the last one, counted from its last row on record.
+-- Only called by functions with a search_path of their own.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_allowance(session bigint, more bigint) RETURNS bigint
     LANGUAGE plpgsql AS $body$
 DECLARE
-    written bigint := more + (SELECT count(*) FROM {home}.trigger_ops_change c WHERE c.session_id = session AND c.transaction = this);
-    before bigint;
-    most bigint;
+    written bigint := more + coalesce((SELECT c.number FROM {home}.trigger_ops_change c WHERE c.session_id = session ORDER BY c.number DESC LIMIT 1), 0);
+    most bigint := (SELECT s.most_rows FROM {home}.trigger_ops_session s WHERE s.id = session);
 BEGIN
-    SELECT t.rows_before, s.most_rows INTO before, most
-      FROM {home}.trigger_ops_sessiontransaction t JOIN {home}.trigger_ops_session s ON s.id = t.session_id
-     WHERE t.transaction = this AND t.session_id = session;
-    IF (before + written <= most) IS NOT TRUE THEN
+    IF (written <= most) IS NOT TRUE THEN
         RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO007', MESSAGE = format(
             'trigger_ops: session %s may write %s rows and no more: do the work in several sessions, or raise TRIGGER_OPS["SESSION_ROWS"] and run manage.py pgtrigger guard install.', session, most);
     END IF;
-    PERFORM set_config('trigger_ops.rows', concat_ws(',', this, session, written), true);
-    RETURN before + written;
+    RETURN written;
 END
 $body$
 
@@ -144,27 +169,16 @@ BEGIN
 END
 $body$
 
--- unwritten --
--- Refuses a change whose evidence was not written: a rule or a trigger on our table may swallow it without an error.
-CREATE OR REPLACE FUNCTION {home}.trigger_ops_unwritten() RETURNS void
-    LANGUAGE plpgsql AS $body$
-BEGIN
-    RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO013',
-        MESSAGE = 'trigger_ops: the evidence of this change was not written, so that the change is refused: run manage.py pgtrigger check.';
-END
-$body$
-
 -- witness_row --
--- Records one row written while something is ignored, with what it was and is. Where statements are witnessed as a whole
--- ("both"), it leaves to that what that will see: a setting that is still there when the statement ends.
--- What most rows need is one statement here, and not functions of its own, which would cost a quarter of the time.
+-- Records one row written while something is ignored, or as a replica, with what it was and is. Where statements are witnessed as
+-- a whole ("both"), it leaves to that what that will see: a setting that is still there when the statement ends.
+-- What most rows need is one statement here, and not functions of its own, which would cost a quarter of the time. A row is
+-- numbered after the last one of its session on record, which nobody can forge.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_witness_row() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $body$
 DECLARE
     this bigint := pg_current_xact_id()::text::bigint;
     asked text := coalesce(current_setting('trigger_ops.session', true), '');
-    rows text;
-    wrote bigint;
     style text[];
     whose bigint;
     why text;
@@ -194,27 +208,29 @@ BEGIN
         was := was || TG_ARGV[1]::jsonb;
         is_now := is_now || TG_ARGV[1]::jsonb;
     END IF;
-    rows := current_setting('trigger_ops.rows', true);
-    IF asked <> '' AND starts_with(rows, this || ',' || asked || ',') THEN
-        -- A count that is no count of ours is counted anew, below.
-        wrote := split_part(rows, ',', 3)::bigint + 1;
-        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause)
-        SELECT t.session_id, t.rows_before + wrote, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, 'session'
-          FROM {home}.trigger_ops_sessiontransaction t JOIN {home}.trigger_ops_session s ON s.id = t.session_id
-         WHERE t.transaction = this AND t.session_id::text = asked AND t.at >= transaction_timestamp() AND wrote > 0 AND t.rows_before + wrote <= s.most_rows;
+    IF asked <> '' THEN
+        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, at)
+        SELECT t.session_id, n.next, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, 'session', clock_timestamp()
+          FROM {home}.trigger_ops_sessiontransaction t
+          JOIN {home}.trigger_ops_session s ON s.id = t.session_id
+         CROSS JOIN LATERAL (SELECT 1 + coalesce((SELECT c.number FROM {home}.trigger_ops_change c WHERE c.session_id = t.session_id
+                                                   ORDER BY c.number DESC LIMIT 1), 0) AS next) n
+         WHERE t.transaction = this AND t.session_id::text = asked AND t.at >= transaction_timestamp() AND n.next <= s.most_rows;
         IF FOUND THEN
-            PERFORM set_config('trigger_ops.rows', concat_ws(',', this, asked, wrote), true);
             RETURN NULL;
         END IF;
     END IF;
     SELECT a.session, a.cause INTO whose, why FROM {home}.trigger_ops_attribution(this, TG_RELID) a;
+    IF why IS NULL AND TG_ARGV[2] = 'replica' AND NOT {home}.trigger_ops_is_applied() THEN
+        why := 'replica';  -- the role was, when the row was written
+    END IF;
     IF whose IS NOT NULL THEN
-        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause)
-        VALUES (whose, {home}.trigger_ops_allowance(this, whose, 1::bigint), this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, why);
+        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, at)
+        VALUES (whose, {home}.trigger_ops_allowance(whose, 1::bigint), this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, why, clock_timestamp());
     ELSIF why IS NOT NULL THEN
-        INSERT INTO {home}.trigger_ops_change (transaction, schema, "table", op, old, new, cause, role, application, address)
+        INSERT INTO {home}.trigger_ops_change (transaction, schema, "table", op, old, new, cause, role, application, address, at)
         VALUES (this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, why,
-                session_user, current_setting('application_name'), coalesce(host(inet_client_addr()), 'local'));
+                session_user, current_setting('application_name'), coalesce(host(inet_client_addr()), 'local'), clock_timestamp());
     END IF;
     IF why IS NOT NULL AND NOT FOUND THEN
         PERFORM {home}.trigger_ops_unwritten();
@@ -229,7 +245,7 @@ $body$
 -- one has more rows than the other, for a row was lost on its way to another partition, each stands alone. The rows are
 -- wrapped: a column of the table may be called like a variable of this function.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_witness_rows() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $body$
 DECLARE
     this bigint;
     whose bigint;
@@ -269,7 +285,7 @@ BEGIN
         written := olds + news;
     END IF;
     IF whose IS NOT NULL THEN
-        first := {home}.trigger_ops_allowance(this, whose, written) - written;
+        first := {home}.trigger_ops_allowance(whose, written) - written;
     ELSE
         role := session_user;
         application := current_setting('application_name');
@@ -277,17 +293,17 @@ BEGIN
     END IF;
     style := {home}.trigger_ops_exact('{{1,"ISO, YMD",postgres}}'::text[]);
     IF TG_OP = 'INSERT' THEN
-        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, new, cause, role, application, address)
-        SELECT whose, first + n.place, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, n.image || mask, why, role, application, address
+        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, new, cause, role, application, address, at)
+        SELECT whose, first + n.place, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, n.image || mask, why, role, application, address, clock_timestamp()
           FROM (SELECT to_jsonb(trigger_ops_n.*) AS image, row_number() OVER () AS place FROM trigger_ops_new trigger_ops_n) n;
     ELSIF TG_OP = 'DELETE' THEN
-        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, cause, role, application, address)
-        SELECT whose, first + o.place, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, o.image || mask, why, role, application, address
+        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, cause, role, application, address, at)
+        SELECT whose, first + o.place, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, o.image || mask, why, role, application, address, clock_timestamp()
           FROM (SELECT to_jsonb(trigger_ops_o.*) AS image, row_number() OVER () AS place FROM trigger_ops_old trigger_ops_o) o;
     ELSE
-        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, role, application, address)
+        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, role, application, address, at)
         SELECT whose, first + coalesce(o.place, n.place + shift), this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, o.image || mask, n.image || mask,
-               why, role, application, address
+               why, role, application, address, clock_timestamp()
           FROM (SELECT to_jsonb(trigger_ops_o.*) AS image, row_number() OVER () AS place FROM trigger_ops_old trigger_ops_o) o
           FULL JOIN (SELECT to_jsonb(trigger_ops_n.*) AS image, row_number() OVER () AS place FROM trigger_ops_new trigger_ops_n) n ON n.place + shift = o.place
          ORDER BY coalesce(o.place, n.place + shift);
@@ -302,18 +318,21 @@ END
 $body$
 
 -- witness_truncate --
--- Records that a table is emptied, in a session or not: no trigger for rows sees that. The number of rows is PostgreSQL's estimate.
+-- Records that a table is emptied, in a session or not: no trigger for rows sees that. The number of rows is PostgreSQL's estimate,
+-- from what the last ANALYZE or VACUUM saw on each page; null where none has been since there were rows.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_witness_truncate() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $body$
 DECLARE
     this bigint := pg_current_xact_id()::text::bigint;
     whose record;
 BEGIN
     SELECT * INTO whose FROM {home}.trigger_ops_attribution(this, TG_RELID);
-    INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, cause, role, application, address)
-    VALUES (whose.session, CASE WHEN whose.session IS NOT NULL THEN {home}.trigger_ops_allowance(this, whose.session, 1::bigint) ELSE 0 END, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP,
-            jsonb_build_object('rows_estimated', (SELECT greatest(c.reltuples, 0)::bigint FROM pg_class c WHERE c.oid = TG_RELID)),
-            coalesce(whose.cause, 'truncate'), session_user, current_setting('application_name'), coalesce(host(inet_client_addr()), 'local'));
+    INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, cause, role, application, address, at)
+    VALUES (whose.session, CASE WHEN whose.session IS NOT NULL THEN {home}.trigger_ops_allowance(whose.session, 1::bigint) ELSE 0 END, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP,
+            jsonb_build_object('rows_estimated', (SELECT CASE WHEN c.relkind = 'p' THEN NULL WHEN pages = 0 THEN 0 WHEN c.relpages > 0 AND c.reltuples >= 0 THEN round(c.reltuples / c.relpages * pages) END
+                                                    FROM pg_class c, LATERAL (SELECT pg_relation_size(c.oid) / current_setting('block_size')::integer AS pages) p
+                                                   WHERE c.oid = TG_RELID)),
+            coalesce(whose.cause, 'truncate'), session_user, current_setting('application_name'), coalesce(host(inet_client_addr()), 'local'), clock_timestamp());
     IF NOT FOUND THEN
         PERFORM {home}.trigger_ops_unwritten();
     END IF;

@@ -63,7 +63,7 @@ def _only_grows(table: str, name: str = "trigger_ops_evidence_guard") -> OwnTrig
 
 _EVIDENCE = (
     *("review", "sessionevent", "sessiontransaction", "sessionstatement"),
-    *("decision", "change", "acknowledgement"),
+    *("decision", "change", "acknowledgement", "guardchange"),
 )
 
 OWN_TRIGGERS = (
@@ -113,10 +113,41 @@ OWN_TRIGGERS = (
         )
         for name in ("guard", "policy")
     ),
+    *(
+        OwnTrigger(
+            name="trigger_ops_guard_log",
+            table=f"trigger_ops_{name}",
+            timing="AFTER",
+            events=("INSERT", "UPDATE", "DELETE"),
+            for_rows=True,
+        )
+        for name in ("guard", "policy")
+    ),
     *(_only_grows(f"trigger_ops_{name}") for name in _EVIDENCE),
 )
 """All of them, table by table."""
 
+
+_THERE = """\
+SELECT c.relname::pg_catalog.text, t.tgname::pg_catalog.text
+  FROM pg_catalog.pg_trigger t
+  JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.tgrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+ WHERE n.nspname OPERATOR(pg_catalog.=) %s"""
+
+_EVENT_TRIGGERS = """\
+SELECT e.evtname::pg_catalog.text, r.rolsuper
+  FROM pg_catalog.pg_event_trigger e
+ CROSS JOIN pg_catalog.pg_roles r
+ WHERE pg_catalog.starts_with(e.evtname::pg_catalog.text, 'trigger_ops_')
+   AND r.rolname OPERATOR(pg_catalog.=) current_user"""
+
+_LEARN = """\
+DO $do$ BEGIN
+    IF pg_catalog.to_regprocedure('trigger_ops_ddl_guard.learn()') IS NOT NULL THEN
+        PERFORM trigger_ops_ddl_guard.learn();
+    END IF;
+END $do$"""
 
 # What migrations do -------------------------------------------------------------------------------
 
@@ -127,6 +158,39 @@ def put_on(schema_editor: Any, tables: Collection[str]) -> None:
     for one in OWN_TRIGGERS:
         if one.table in tables:
             _execute(schema_editor, (one.creation(home), one.switching(home)))
+
+
+def put_missing_on(schema_editor: Any, tables: Collection[str]) -> None:
+    """Create those triggers of tables that are not there yet."""
+    home = _home(schema_editor)
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute(_THERE, [home])
+        there = set(cursor.fetchall())
+    for one in OWN_TRIGGERS:
+        if one.table in tables and (one.table, one.name) not in there:
+            _execute(schema_editor, (one.creation(home), one.switching(home)))
+
+
+def set_ddl_guard_aside(schema_editor: Any, *, aside: bool) -> None:
+    """Let the event triggers of the DDL guard look away, or look again; none may be there.
+
+    Raises:
+        CommandError: where they are for a superuser to switch, and this role is none.
+    """
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute(_EVENT_TRIGGERS)
+        found = cursor.fetchall()
+    if aside and any(not may for _, may in found):
+        raise CommandError(
+            "The DDL guard watches over the tables of trigger_ops, which this migration changes: "
+            "run it as a superuser, who may set it aside meanwhile."
+        )
+    how = "DISABLE" if aside else "ENABLE ALWAYS"
+    if found and not aside:
+        _execute(schema_editor, [sql.SQL(_LEARN)])  # our tables are other ones by now
+    for name, _ in found:
+        statement = sql.SQL(f"ALTER EVENT TRIGGER {{}} {how}").format(sql.Identifier(name))
+        _execute(schema_editor, [statement])
 
 
 def execute(schema_editor: Any, texts: Iterable[str], **names: str) -> None:

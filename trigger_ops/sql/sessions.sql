@@ -5,13 +5,16 @@ CREATE OR REPLACE FUNCTION {home}.trigger_ops_person(name text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     folding text[] := '{{und-x-icu,pg_unicode_fast,pg_c_utf8,C.utf8,en_US.utf8}}';
+    -- Controls, blanks, what Unicode ignores by default, and marks of format. Python reads this list too.
+    unseen text := E'[\\u0001-\\u0020\\u007F-\\u00A0\\u00AD\\u034F\\u061C\\u115F\\u1160\\u1680\\u17B4\\u17B5\\u180B-\\u180F\\u2000-\\u200F\\u2028-\\u202F\\u205F-\\u206F\\u2800\\u3000\\u3164\\uFE00-\\uFE0F\\uFEFF\\uFFA0\\uFFF0-\\uFFFB\\U00013430-\\U0001343F\\U0001BCA0-\\U0001BCA3\\U0001D159\\U0001D173-\\U0001D17A\\U000E0000-\\U000E0FFF]';
     fold text;
 BEGIN
     IF getdatabaseencoding() = 'UTF8' THEN
-        -- Soft hyphen, blanks of no width, marks of direction, word joiner and byte order mark.
-        name := translate(normalize(name, NFKC), chr(173) || chr(8203) || chr(8204) || chr(8205) || chr(8206) || chr(8207) || chr(8288) || chr(65279), '');
+        -- Twice: what is taken out may have kept a letter from its accent.
+        name := normalize(regexp_replace(normalize(name, NFKC), unseen, '', 'g'), NFKC);
+    ELSE
+        name := regexp_replace(name, '[[:space:][:cntrl:]]', '', 'g');
     END IF;
-    name := regexp_replace(name, '[[:space:][:cntrl:]]', '', 'g');
     -- ICU knows neither of these encodings.
     IF getdatabaseencoding() NOT IN ('SQL_ASCII', 'MULE_INTERNAL', 'EUC_JIS_2004') THEN
         SELECT c.collname INTO fold FROM pg_collation c
@@ -23,6 +26,57 @@ BEGIN
         EXECUTE format('SELECT lower(upper($1 COLLATE %I))', fold) INTO name USING name;
     END IF;
     RETURN lower(name);
+END
+$body$
+
+-- is_same --
+-- Whether two names may be one person's: as people are told apart, and across kinds by the bare name: "os:ada@web1" is "user:ada",
+-- and "user:ada@example.org" as well. Users of Django are told apart by their whole names.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_is_same(one text, other text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    persons text[] := ARRAY[{home}.trigger_ops_person(one), {home}.trigger_ops_person(other)];
+    names text[] := ARRAY[regexp_replace(persons[1], '^(user|os):', ''), regexp_replace(persons[2], '^(user|os):', '')];
+BEGIN
+    IF persons[1] = persons[2] OR (starts_with(persons[1], 'user:') AND starts_with(persons[2], 'user:')) THEN
+        RETURN persons[1] = persons[2];
+    END IF;
+    -- What follows is a host here, and the domain of a user's e-mail address there.
+    RETURN split_part(names[1], '@', 1) = split_part(names[2], '@', 1) AND split_part(names[1], '@', 1) <> '';
+END
+$body$
+
+-- unwritten --
+-- Refuses what is not on record: a rule, a trigger or a policy on our table may swallow a row without an error.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_unwritten() RETURNS void
+    LANGUAGE plpgsql AS $body$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO013',
+        MESSAGE = 'trigger_ops: the evidence of this was not written, so that it is refused: run manage.py pgtrigger check.';
+END
+$body$
+
+-- note --
+-- Puts what happened to a session on record. Only called by functions with a search_path of their own.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_note(session bigint, kind text, actor text, detail jsonb) RETURNS void
+    LANGUAGE plpgsql AS $body$
+BEGIN
+    INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor, at, detail) VALUES (session, kind, actor, clock_timestamp(), detail);
+    IF NOT FOUND THEN
+        PERFORM {home}.trigger_ops_unwritten();
+    END IF;
+END
+$body$
+
+-- become --
+-- Brings a session into another state. Only called by functions with a search_path of their own.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_become(session bigint, wanted text, actor text, cause text) RETURNS void
+    LANGUAGE plpgsql AS $body$
+BEGIN
+    UPDATE {home}.trigger_ops_session s SET state = wanted, ended_by = actor, end_cause = cause WHERE s.id = session;
+    IF NOT FOUND THEN
+        PERFORM {home}.trigger_ops_unwritten();
+    END IF;
 END
 $body$
 
@@ -42,11 +96,13 @@ BEGIN
             current_setting('application_name'), coalesce((asked ->> 'needs')::integer, 0), (asked ->> 'lasts')::interval, (asked ->> 'idle')::interval,
             (asked ->> 'longest')::interval, (asked ->> 'waits')::interval, (asked ->> 'most_rows')::integer, (asked ->> 'most_extensions')::smallint, asked ->> 'nonce')
     RETURNING * INTO made;
-    INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor, detail)
-    VALUES (made.id, 'requested', made.opener, jsonb_build_object('needs', made.needs, 'reason', made.reason));
+    IF NOT FOUND THEN
+        PERFORM {home}.trigger_ops_unwritten();
+    END IF;
+    PERFORM {home}.trigger_ops_note(made.id, 'requested', made.opener, jsonb_build_object('needs', made.needs, 'reason', made.reason));
     IF made.needs = 0 THEN
-        UPDATE {home}.trigger_ops_session SET state = 'active' WHERE id = made.id;
-        INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor) VALUES (made.id, 'activated', made.opener);
+        PERFORM {home}.trigger_ops_become(made.id, 'active', '', '');
+        PERFORM {home}.trigger_ops_note(made.id, 'activated', made.opener, '{{}}');
     END IF;
     RETURN made.id;
 END
@@ -61,6 +117,9 @@ DECLARE
 BEGIN
     INSERT INTO {home}.trigger_ops_review (session_id, reviewer, reviewer_key, verdict, remark)
     VALUES (session, reviewer, reviewer_key, verdict, remark);
+    IF NOT FOUND THEN
+        PERFORM {home}.trigger_ops_unwritten();
+    END IF;
     SELECT s.state INTO reached FROM {home}.trigger_ops_session s WHERE s.id = session;
     RETURN reached;
 END
@@ -73,16 +132,18 @@ CREATE OR REPLACE FUNCTION {home}.trigger_ops_extend(session bigint, actor text,
 DECLARE
     reached timestamptz;
 BEGIN
+    IF NOT EXISTS (SELECT FROM {home}.trigger_ops_session s WHERE s.id = session) THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO016', MESSAGE = format(
+            'trigger_ops: session %s cannot be extended: there is none of that number.', session);
+    END IF;
     UPDATE {home}.trigger_ops_session s
        SET expires = CASE WHEN longer IS NOT NULL THEN least(s.expires + longer, s.activated + s.longest) END, extensions = s.extensions + 1
      WHERE s.id = session
     RETURNING s.expires INTO reached;
     IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO016', MESSAGE = format(
-            'trigger_ops: session %s cannot be extended: there is none of that number.', session);
+        PERFORM {home}.trigger_ops_unwritten();
     END IF;
-    INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor, detail)
-    VALUES (session, 'extended', actor, jsonb_build_object('expires', reached));
+    PERFORM {home}.trigger_ops_note(session, 'extended', actor, jsonb_build_object('expires', reached));
     RETURN reached;
 END
 $body$
@@ -98,9 +159,8 @@ BEGIN
     IF NOT FOUND OR one.state NOT IN ('pending', 'active') THEN
         RETURN one.state;
     END IF;
-    UPDATE {home}.trigger_ops_session s SET state = wanted, ended_by = actor, end_cause = cause WHERE s.id = session;
-    INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor, detail)
-    VALUES (session, wanted, actor, jsonb_build_object('cause', cause));
+    PERFORM {home}.trigger_ops_become(session, wanted, actor, cause);
+    PERFORM {home}.trigger_ops_note(session, wanted, actor, jsonb_build_object('cause', cause));
     RETURN wanted;
 END
 $body$
@@ -115,7 +175,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO011', MESSAGE = format(
             'trigger_ops: "%s" is put on record when it happens, and cannot be told.', kind);
     END IF;
-    INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor, detail) VALUES (session, kind, actor, coalesce(detail, '{{}}'));
+    PERFORM {home}.trigger_ops_note(session, kind, actor, coalesce(detail, '{{}}'));
 END
 $body$
 
@@ -124,16 +184,26 @@ $body$
 -- session; one that failed belongs to none, and comes from the role of the session not long after its end. Others are passed over
 -- without an error, which might take a transaction with it that is in order.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_record(session bigint, statements jsonb) RETURNS void
-    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
-    INSERT INTO {home}.trigger_ops_sessionstatement (session_id, transaction, template, digest, rows, took_ms, error, at)
-    SELECT s.id, CASE WHEN coalesce(one.error, '') = '' THEN pg_current_xact_id()::text::bigint END, one.template,
-           encode(sha256(convert_to(one.template, 'UTF8')), 'hex'), one.rows, one.took_ms, coalesce(one.error, ''), clock_timestamp()
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    this bigint := pg_current_xact_id_if_assigned()::text::bigint;
+    entered boolean := EXISTS (SELECT FROM {home}.trigger_ops_sessiontransaction t
+                                WHERE t.transaction = this AND t.session_id = session AND t.role = session_user AND t.at >= transaction_timestamp());
+    recent boolean := EXISTS (SELECT FROM {home}.trigger_ops_session s
+                               WHERE s.id = session AND s.role = session_user AND (least(s.ended, s.expires) + interval '1 hour' <= clock_timestamp()) IS NOT TRUE);
+    wanted bigint;
+    written bigint;
+BEGIN
+    SELECT count(*) INTO wanted FROM jsonb_to_recordset(statements) AS one (error text) WHERE CASE coalesce(one.error, '') WHEN '' THEN entered ELSE recent END;
+    INSERT INTO {home}.trigger_ops_sessionstatement (session_id, transaction, template, rows, took_ms, error, at)
+    SELECT session, CASE coalesce(one.error, '') WHEN '' THEN this END, one.template, one.rows, one.took_ms, coalesce(one.error, ''), clock_timestamp()
       FROM jsonb_to_recordset(statements) AS one (template text, rows bigint, took_ms double precision, error text)
-      JOIN {home}.trigger_ops_session s ON s.id = session
-     WHERE CASE WHEN coalesce(one.error, '') = ''
-           THEN EXISTS (SELECT FROM {home}.trigger_ops_sessiontransaction t
-                         WHERE t.session_id = s.id AND t.transaction = pg_current_xact_id()::text::bigint AND t.role = session_user AND t.at >= transaction_timestamp())
-           ELSE s.role = session_user AND (least(s.ended, s.expires) + interval '1 hour' <= clock_timestamp()) IS NOT TRUE END
+     WHERE CASE coalesce(one.error, '') WHEN '' THEN entered ELSE recent END;
+    GET DIAGNOSTICS written = ROW_COUNT;
+    IF written <> wanted THEN
+        PERFORM {home}.trigger_ops_unwritten();
+    END IF;
+END
 $body$
 
 -- acknowledge --
@@ -150,6 +220,9 @@ BEGIN
     INSERT INTO {home}.trigger_ops_acknowledgement (transaction, actor, reason)
     SELECT DISTINCT one, actor, reason FROM unnest(transactions) one;
     GET DIAGNOSTICS written = ROW_COUNT;
+    IF written <> (SELECT count(DISTINCT one) FROM unnest(transactions) one) THEN
+        PERFORM {home}.trigger_ops_unwritten();
+    END IF;
     RETURN written;
 END
 $body$
@@ -157,19 +230,16 @@ $body$
 -- enter --
 -- Enters sessions ("12,11", innermost first) for the rest of this transaction; returns the timeouts that were set before.
 -- It only selects and inserts, so that it never waits for a revoke. Settings that are local to the transaction outlive
--- the function, although that has a search_path of its own (PostgreSQL docs, SET).
+-- the function, although that has a search_path of its own (PostgreSQL docs, SET). Each transaction pays for it, so that it has
+-- few statements; and no plan may be one for tables that were small when it was made.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_enter(sessions text, joins boolean DEFAULT false, statement text DEFAULT NULL) RETURNS text
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $body$
 DECLARE
-    -- Where nothing can be written, nothing can be ignored: such a transaction may read on, and leaves no row.
-    writes boolean := current_setting('transaction_read_only') = 'off';
-    this bigint := CASE WHEN writes THEN pg_current_xact_id()::text::bigint END;
-    now_is timestamptz := clock_timestamp();
+    before text := concat_ws(' ', current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout'));
+    -- A transaction without a number has written nothing, and so has entered nothing yet.
+    is_new boolean := pg_current_xact_id_if_assigned() IS NULL;
     wanted text;
     one record;
-    left_over interval;
-    patience interval;
-    before text[] := ARRAY[current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout')];
 BEGIN
     IF joins AND current_setting('transaction_isolation') NOT IN ('read committed', 'read uncommitted') THEN
         RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO004', MESSAGE = format(
@@ -177,51 +247,88 @@ BEGIN
             upper(current_setting('transaction_isolation')));
     END IF;
     FOREACH wanted IN ARRAY string_to_array(coalesce(sessions, ''), ',') LOOP
-        SELECT s.id, s.state, s.expires, s.idle, s.role, coalesce(newest.at, s.activated) AS used, coalesce(newest.rows, 0) AS rows INTO one
+        -- Whoever revokes the session finds by the lock which backends are in it. Where nothing can be written, nothing can be
+        -- ignored: such a transaction may read on, and leaves no row. A prepared one would outlive the session and its revoke:
+        -- PostgreSQL prepares none that notifies.
+        SELECT s.id, current_setting('transaction_read_only') = 'off' AS writes,
+               pg_advisory_xact_lock_shared((1953656688::bigint << 32) | s.id), set_config('trigger_ops.session', sessions, true),
+               CASE WHEN current_setting('statement_timeout') = '0' OR current_setting('statement_timeout')::interval > s.expires - clock_timestamp() THEN
+                    set_config('statement_timeout', least(2147483647, greatest(1, ceil(date_part('epoch', s.expires - clock_timestamp()) * 1000)))::bigint::text, true) END,
+               CASE WHEN current_setting('idle_in_transaction_session_timeout') = '0'
+                      OR current_setting('idle_in_transaction_session_timeout')::interval > least(s.expires - clock_timestamp(), s.idle) THEN
+                    set_config('idle_in_transaction_session_timeout',
+                               least(2147483647, greatest(1, ceil(date_part('epoch', least(s.expires - clock_timestamp(), s.idle)) * 1000)))::bigint::text, true) END,
+               CASE WHEN current_setting('max_prepared_transactions') <> '0' AND current_setting('transaction_read_only') = 'off' THEN
+                    pg_notify('trigger_ops_session', s.id::text)::text END
+          INTO one
           FROM {home}.trigger_ops_session s
-          LEFT JOIN LATERAL (
-               SELECT t.at, t.rows_before + (SELECT count(*) FROM {home}.trigger_ops_change c WHERE c.session_id = s.id AND c.transaction = t.transaction) AS rows
-                 FROM {home}.trigger_ops_sessiontransaction t WHERE t.session_id = s.id ORDER BY t.at DESC LIMIT 1) newest ON true
-         WHERE s.id = CASE WHEN wanted ~ '^[1-9][0-9]{{0,17}}$' THEN wanted::bigint END;
-        IF one.id IS NULL OR one.state <> 'active' OR (one.expires > now_is) IS NOT TRUE THEN
-            RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO002', MESSAGE = format(
-                'trigger_ops: session %s is %s: open another one.', wanted,
-                CASE WHEN one.id IS NULL THEN 'unknown' WHEN one.state = 'active' THEN 'expired' ELSE one.state END);
-        END IF;
-        IF (one.used + one.idle > now_is) IS NOT TRUE AND {home}.trigger_ops_is_idle(one.id) THEN
-            RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO002', MESSAGE = format(
-                'trigger_ops: session %s is expired, for nothing was done in it for %s: open another one.', wanted, one.idle);
-        END IF;
-        IF one.role <> session_user THEN
-            RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO003', MESSAGE = format(
-                'trigger_ops: session %s belongs to role "%s", not to "%s": connect as the role that opened it.', wanted, one.role, session_user);
-        END IF;
-        IF writes THEN
-            INSERT INTO {home}.trigger_ops_sessiontransaction (session_id, transaction, pid, role, application, address, rows_before)
-            VALUES (one.id, this, pg_backend_pid(), session_user, current_setting('application_name'), coalesce(host(inet_client_addr()), 'local'),
-                    one.rows)
-            ON CONFLICT (transaction, session_id) DO NOTHING;
-            IF current_setting('max_prepared_transactions') <> '0' THEN
-                -- A prepared transaction would outlive the session and its revoke; PostgreSQL prepares none that notifies.
-                PERFORM pg_notify('trigger_ops_session', one.id::text);
+          LEFT JOIN LATERAL (SELECT t.at FROM {home}.trigger_ops_sessiontransaction t WHERE t.session_id = s.id ORDER BY t.at DESC LIMIT 1) newest ON true
+         WHERE s.id = CASE WHEN wanted ~ '^[1-9][0-9]{{0,17}}$' THEN wanted::bigint END AND s.state = 'active' AND s.expires > clock_timestamp()
+           AND s.role = session_user AND (coalesce(newest.at, s.activated) + s.idle > clock_timestamp() OR NOT {home}.trigger_ops_is_idle(s.id));
+        IF one.id IS NULL THEN
+            PERFORM {home}.trigger_ops_no_entry(wanted);
+        ELSIF is_new AND one.writes THEN
+            INSERT INTO {home}.trigger_ops_sessiontransaction (session_id, transaction, pid, role, application, address, at, template)
+            VALUES (one.id, pg_current_xact_id()::text::bigint, pg_backend_pid(), session_user, current_setting('application_name'),
+                    coalesce(host(inet_client_addr()), 'local'), clock_timestamp(), coalesce(statement, ''));
+            IF NOT FOUND THEN
+                PERFORM {home}.trigger_ops_unwritten();
             END IF;
-        END IF;
-        -- Whoever revokes the session finds by this lock which backends are in it.
-        PERFORM pg_advisory_xact_lock_shared((1953656688::bigint << 32) | one.id);
-        left_over := least(left_over, one.expires - now_is);
-        patience := least(patience, one.expires - now_is, one.idle);
-        IF statement IS NOT NULL AND writes THEN
-            INSERT INTO {home}.trigger_ops_sessionstatement (session_id, transaction, template, digest, error)
-            VALUES (one.id, this, statement, encode(sha256(convert_to(statement, 'UTF8')), 'hex'), '');
+            is_new := false;
+            statement := NULL;
+        ELSIF one.writes THEN
+            PERFORM {home}.trigger_ops_enter_again(one.id, statement);
             statement := NULL;
         END IF;
     END LOOP;
-    PERFORM set_config('trigger_ops.session', sessions, true),
-            CASE WHEN before[1]::interval = interval '0' OR before[1]::interval > left_over THEN
-                 set_config('statement_timeout', least(2147483647, greatest(1, ceil(extract(epoch FROM left_over) * 1000)))::bigint::text, true) END,
-            CASE WHEN before[2]::interval = interval '0' OR before[2]::interval > patience THEN
-                 set_config('idle_in_transaction_session_timeout', least(2147483647, greatest(1, ceil(extract(epoch FROM patience) * 1000)))::bigint::text, true) END;
-    RETURN array_to_string(before, ' ');
+    IF one IS NULL THEN
+        PERFORM set_config('trigger_ops.session', sessions, true);
+    END IF;
+    RETURN before;
+END
+$body$
+
+-- enter_again --
+-- Puts on record that a transaction that has a number entered a session, unless it has before, and the statement that it does so for.
+-- Only called by functions with a search_path of their own.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_enter_again(session bigint, statement text) RETURNS void
+    LANGUAGE plpgsql AS $body$
+DECLARE
+    this bigint := pg_current_xact_id()::text::bigint;
+BEGIN
+    INSERT INTO {home}.trigger_ops_sessiontransaction (session_id, transaction, pid, role, application, address, at)
+    VALUES (session, this, pg_backend_pid(), session_user, current_setting('application_name'), coalesce(host(inet_client_addr()), 'local'), clock_timestamp())
+    ON CONFLICT (transaction, session_id) DO NOTHING;
+    IF NOT FOUND AND NOT EXISTS (SELECT FROM {home}.trigger_ops_sessiontransaction t WHERE t.transaction = this AND t.session_id = session) THEN
+        PERFORM {home}.trigger_ops_unwritten();
+    END IF;
+    IF statement IS NOT NULL THEN
+        INSERT INTO {home}.trigger_ops_sessionstatement (session_id, transaction, template, error, at) VALUES (session, this, statement, '', clock_timestamp());
+        IF NOT FOUND THEN
+            PERFORM {home}.trigger_ops_unwritten();
+        END IF;
+    END IF;
+END
+$body$
+
+-- no_entry --
+-- Says why a session cannot be entered. Only called by functions with a search_path of their own.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_no_entry(wanted text) RETURNS void
+    LANGUAGE plpgsql AS $body$
+DECLARE
+    one {home}.trigger_ops_session;
+BEGIN
+    SELECT * INTO one FROM {home}.trigger_ops_session s WHERE s.id = CASE WHEN wanted ~ '^[1-9][0-9]{{0,17}}$' THEN wanted::bigint END;
+    IF one.id IS NULL OR one.state <> 'active' OR (one.expires > clock_timestamp()) IS NOT TRUE THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO002', MESSAGE = format(
+            'trigger_ops: session %s is %s: open another one.', wanted,
+            CASE WHEN one.id IS NULL THEN 'unknown' WHEN one.state = 'active' THEN 'expired' ELSE one.state END);
+    ELSIF one.role <> session_user THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO003', MESSAGE = format(
+            'trigger_ops: session %s belongs to role "%s", not to "%s": connect as the role that opened it.', wanted, one.role, session_user);
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO002', MESSAGE = format(
+        'trigger_ops: session %s is expired, for nothing was done in it for %s: open another one.', wanted, one.idle);
 END
 $body$
 
@@ -378,9 +485,11 @@ BEGIN
         fault := 'nobody reviewed it in time, and it is expired';
     ELSIF NEW.verdict NOT IN ('approve', 'deny') OR NEW.person = '' THEN
         fault := 'a review is somebody''s "approve" or "deny"';
-    ELSIF NEW.person = {home}.trigger_ops_person(one.opener) OR (NEW.reviewer_key <> '' AND NEW.reviewer_key = one.opener_key) THEN
+    ELSIF {home}.trigger_ops_is_same(NEW.reviewer, one.opener) OR (NEW.reviewer_key <> '' AND NEW.reviewer_key = one.opener_key) THEN
         fault := 'nobody reviews their own request';
         code := 'TO012';
+    ELSIF NOT starts_with(NEW.person, 'user:') OR NEW.person = 'user:' THEN
+        fault := format('"%s" is no user of Django, who alone reviews: give user:NAME', NEW.reviewer);
     ELSIF EXISTS (SELECT FROM {home}.trigger_ops_review r WHERE r.session_id = one.id
                      AND (r.person = NEW.person OR (r.reviewer_key <> '' AND r.reviewer_key = NEW.reviewer_key))) THEN
         fault := format('%s has reviewed it already', NEW.reviewer);
@@ -406,45 +515,70 @@ BEGIN
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor, detail)
-    VALUES (NEW.session_id, CASE NEW.verdict WHEN 'deny' THEN 'denied' ELSE 'approved' END, NEW.reviewer, jsonb_build_object('remark', NEW.remark));
+    PERFORM {home}.trigger_ops_note(NEW.session_id, CASE NEW.verdict WHEN 'deny' THEN 'denied' ELSE 'approved' END, NEW.reviewer,
+                                     jsonb_build_object('remark', NEW.remark));
     IF NEW.verdict = 'deny' THEN
-        UPDATE {home}.trigger_ops_session s SET state = 'denied', ended_by = NEW.reviewer, end_cause = NEW.remark WHERE s.id = NEW.session_id;
+        PERFORM {home}.trigger_ops_become(NEW.session_id, 'denied', NEW.reviewer, NEW.remark);
         RETURN NULL;
     END IF;
     SELECT count(*) INTO votes FROM {home}.trigger_ops_review r WHERE r.session_id = NEW.session_id AND r.verdict = 'approve';
     IF votes >= wanted THEN
-        UPDATE {home}.trigger_ops_session s SET state = 'active' WHERE s.id = NEW.session_id;
-        INSERT INTO {home}.trigger_ops_sessionevent (session_id, kind, actor) VALUES (NEW.session_id, 'activated', NEW.reviewer);
+        PERFORM {home}.trigger_ops_become(NEW.session_id, 'active', '', '');
+        PERFORM {home}.trigger_ops_note(NEW.session_id, 'activated', NEW.reviewer, '{{}}');
     END IF;
     RETURN NULL;
 END
 $body$
 
 -- commit_check --
--- At COMMIT: what was done in a session that was revoked or expired meanwhile is not kept, nor more rows than it may write.
+-- At COMMIT: what was done in a session that was revoked or expired meanwhile is not kept.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_commit_check() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $body$
 DECLARE
-    one record;
+    reached text;
 BEGIN
+    PERFORM FROM {home}.trigger_ops_session s
+      WHERE s.id = NEW.session_id AND ((s.state = 'active' AND s.expires > clock_timestamp()) OR (s.state = 'ended' AND s.ended < s.expires));
+    IF FOUND THEN
+        RETURN NULL;
+    END IF;
     IF NEW.transaction <> pg_current_xact_id()::text::bigint OR NEW.at < transaction_timestamp() THEN
         RETURN NULL;  -- loaded from elsewhere: nobody entered
     END IF;
-    SELECT s.state, s.expires, s.ended, s.most_rows,
-           NEW.rows_before + (SELECT count(*) FROM {home}.trigger_ops_change c WHERE c.session_id = NEW.session_id AND c.transaction = NEW.transaction) AS rows
-      INTO one FROM {home}.trigger_ops_session s WHERE s.id = NEW.session_id;
-    IF (one.state = 'ended' AND one.ended < one.expires) OR (one.state = 'active' AND one.expires > clock_timestamp()) THEN
-        IF one.rows > one.most_rows THEN
-            RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO007', MESSAGE = format(
-                'trigger_ops: session %s may write %s rows and no more, so that nothing of this transaction is kept: do the work in several sessions.',
-                NEW.session_id, one.most_rows);
-        END IF;
-        RETURN NULL;
-    END IF;
+    reached := (SELECT s.state FROM {home}.trigger_ops_session s WHERE s.id = NEW.session_id);
     RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO005', MESSAGE = format(
         'trigger_ops: session %s is %s, so that nothing of this transaction is kept: open another one.', NEW.session_id,
-        CASE WHEN one.state IN ('active', 'ended') THEN 'expired' ELSE coalesce(one.state, 'unknown') END);
+        CASE WHEN reached IN ('active', 'ended') THEN 'expired' ELSE coalesce(reached, 'unknown') END);
+END
+$body$
+
+-- guard_log --
+-- Puts every change of a policy, or of the guard's own row, on record: whoever may write these rows decides what is enforced.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_guard_log() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET IntervalStyle = postgres AS $body$
+DECLARE
+    was jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
+    is_now jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
+    before jsonb;
+BEGIN
+    IF was IS DISTINCT FROM is_now THEN
+        IF TG_OP = 'UPDATE' AND was ? 'uris' THEN
+            -- Of many URIs a migration changes a few.
+            before := was -> 'uris';
+            was := was || jsonb_build_object('uris', (SELECT coalesce(jsonb_object_agg(u.key, u.value), '{{}}') FROM jsonb_each(before) u
+                                                       WHERE u.value IS DISTINCT FROM is_now -> 'uris' -> u.key));
+            is_now := is_now || jsonb_build_object('uris', (SELECT coalesce(jsonb_object_agg(u.key, u.value), '{{}}') FROM jsonb_each(is_now -> 'uris') u
+                                                             WHERE u.value IS DISTINCT FROM before -> u.key));
+        END IF;
+        INSERT INTO {home}.trigger_ops_guardchange (transaction, kind, schema, "table", name, op, old, new, role, application, address, at)
+        VALUES (pg_current_xact_id()::text::bigint, CASE WHEN TG_TABLE_NAME LIKE '%guard' THEN 'guard' ELSE 'policy' END, TG_TABLE_SCHEMA, TG_TABLE_NAME,
+                coalesce(is_now ->> 'uri', was ->> 'uri', ''), TG_OP, was, is_now, session_user, current_setting('application_name'),
+                coalesce(host(inet_client_addr()), 'local'), clock_timestamp());
+        IF NOT FOUND THEN
+            PERFORM {home}.trigger_ops_unwritten();
+        END IF;
+    END IF;
+    RETURN NULL;
 END
 $body$
 

@@ -20,7 +20,7 @@ from trigger_ops.durations import spelled
 from trigger_ops.models import Session
 from trigger_ops.records import Actor, SessionRecord
 from trigger_ops.rendering.wording import printable
-from trigger_ops.sessions.actors import person
+from trigger_ops.sessions.actors import is_same, person
 from trigger_ops.states import Policy, SessionState
 from trigger_ops.web.pages import Page
 from trigger_ops.web.people import actor_of_user
@@ -123,7 +123,7 @@ class SessionsPage(Page):
             lasts=spelled(record.lasts),
             left=left(record),
             approvals=sum(one.verdict == "approve" for one in record.reviews),
-            is_own=self.owns(record) or person(record.opened_by) == me,
+            is_own=self.owns(record) or is_same(record.opened_by, self.actor.name),
             has_voted=any(person(one.reviewer) == me for one in record.reviews),
         )
 
