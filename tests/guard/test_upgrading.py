@@ -35,7 +35,7 @@ CREATE INDEX trigger_ops_change_session ON trigger_ops_change (session_id, trans
 ALTER TABLE trigger_ops_sessionstatement ADD COLUMN digest varchar(64) NOT NULL;
 ALTER TABLE trigger_ops_sessiontransaction DROP COLUMN template, ADD COLUMN rows_before bigint NOT NULL DEFAULT 0;
 ALTER TABLE trigger_ops_ledgerentry DROP COLUMN transaction;
-DELETE FROM django_migrations WHERE app = 'trigger_ops' AND name = '0006_evidence'"""
+DELETE FROM django_migrations WHERE app = 'trigger_ops' AND name = '0007_evidence'"""
 
 
 def go_back() -> None:
