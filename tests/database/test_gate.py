@@ -339,3 +339,68 @@ def test_no_more_than_needed_is_asked_when_nothing_is_ignored(
         "SELECT funcname FROM pg_stat_user_functions WHERE funcname ~ 'trigger_ops|should_ignore'",
     )
     assert called == []
+
+
+# Policies that are raised while a session lasts ----------------------------------------------------
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["its own", "the default"])
+@pytest.mark.parametrize(
+    ("needs", "mode", "approvals", "code"),
+    [
+        (0, "four_eyes", 1, "TO015"),
+        (0, "four_eyes", 0, "TO015"),
+        (1, "four_eyes", 2, "TO015"),
+        (1, "four_eyes", 1, None),
+        (2, "four_eyes", 1, None),
+        (0, "session", 1, None),
+        (0, "open", 1, None),
+    ],
+)
+def test_a_session_that_began_under_a_lower_policy_lets_nothing_stand_aside(
+    guarded: BaseDatabaseWrapper,
+    needs: int,
+    mode: str,
+    approvals: int,
+    code: str | None,
+    *,
+    named: bool,
+) -> None:
+    a_receipt(guarded)
+    session = open_session(guarded, RECEIPT, needs=needs)
+    for reviewer in ("user:bob", "user:cy")[:needs]:
+        do(guarded, "SELECT trigger_ops_review(%s, %s, '', 'approve', '')", session, reviewer)
+    with in_session(guarded, session):
+        do(guarded, "UPDATE past_receipt SET number = 'before'")
+    policy(guarded, mode, *([RECEIPT] if named else []), approvals=approvals)
+    if code:
+        with refused(code), in_session(guarded, session):
+            do(guarded, UPDATE)
+        assert receipts(guarded) == ["before"]
+    else:
+        with in_session(guarded, session):
+            do(guarded, UPDATE)
+        assert receipts(guarded) == ["changed"]
+
+
+def test_a_policy_of_another_trigger_concerns_nobody_else(guarded: BaseDatabaseWrapper) -> None:
+    a_receipt(guarded)
+    session = open_session(guarded, RECEIPT, CUSTOMER)
+    policy(guarded, "four_eyes", CUSTOMER)
+    with in_session(guarded, session):
+        do(guarded, UPDATE)
+    assert receipts(guarded) == ["changed"]
+
+
+def test_a_transaction_in_which_it_stood_aside_already_goes_on(
+    guarded: BaseDatabaseWrapper, second_connection: Connect
+) -> None:
+    """As what was decided for one row of it is for the others."""
+    a_receipt(guarded)
+    session = open_session(guarded, RECEIPT)
+    with in_session(guarded, session):
+        do(guarded, "UPDATE past_receipt SET number = 'first'")
+        policy(second_connection(), "four_eyes")
+        do(guarded, UPDATE)
+    with refused("TO015"), in_session(guarded, session):
+        do(guarded, UPDATE)

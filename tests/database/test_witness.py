@@ -276,6 +276,44 @@ def test_truncate_is_on_record_wherever_it_arrives(
     assert rows_on_record(guarded) == [Row(None, watched, "TRUNCATE", rows, None, "truncate")]
 
 
+FILL = "INSERT INTO past_receipt (number) SELECT repeat('r', 12) FROM generate_series(1, {})"
+
+
+@pytest.mark.parametrize(
+    ("before", "estimated"),
+    [
+        ([], 0),
+        ([FILL.format(50)], None),
+        ([FILL.format(50), "ANALYZE past_receipt"], 50),
+        ([FILL.format(50), "VACUUM past_receipt"], 50),
+        (["VACUUM ANALYZE past_receipt", FILL.format(50)], None),
+        ([FILL.format(6000), "ANALYZE past_receipt", FILL.format(6000)], 12_000),
+        ([FILL.format(50), "ANALYZE past_receipt", "TRUNCATE past_receipt"], 0),
+    ],
+    ids=["empty", "new", "analyzed", "vacuumed", "was empty then", "grew since", "truncated"],
+)
+def test_how_many_rows_a_truncated_table_had_is_an_estimate_or_unknown(
+    guarded: BaseDatabaseWrapper, before: list[str], estimated: int | None
+) -> None:
+    for statement in (*before, "TRUNCATE past_receipt"):
+        do(guarded, statement)
+    row = rows_on_record(guarded)[-1]
+    found = row.old["rows_estimated"]
+    assert found == (estimated if estimated is None else pytest.approx(estimated, rel=0.02))
+
+
+def test_nobody_guesses_how_many_rows_partitions_had(guarded: BaseDatabaseWrapper) -> None:
+    do(
+        guarded,
+        "INSERT INTO awkward_measurement (id, taken_on, sensor, value) "
+        "VALUES (1, '2024-05-01', 'roof', 1)",
+    )
+    do(guarded, "TRUNCATE awkward_measurement")
+    estimates = {row.table: row.old["rows_estimated"] for row in rows_on_record(guarded)}
+    assert estimates["awkward_measurement"] is None
+    assert estimates["awkward_measurement_2024"] is None
+
+
 def test_truncate_in_a_session_is_the_sessions(guarded: BaseDatabaseWrapper) -> None:
     session = open_session(guarded, RECEIPT)
     with in_session(guarded, session):
@@ -283,6 +321,69 @@ def test_truncate_in_a_session_is_the_sessions(guarded: BaseDatabaseWrapper) -> 
     assert [(row.session, row.op, row.cause) for row in rows_on_record(guarded)] == [
         (session, "TRUNCATE", "session")
     ]
+
+
+# Tables that are called otherwise ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("uri", "table", "change"),
+    [
+        (RECEIPT, "past_receipt", "UPDATE {} SET number = 'x'"),
+        (STATEMENT, "tutorial_statementprotect", "UPDATE {} SET int_field = int_field + 1"),
+        (MEASUREMENT, "awkward_measurement", "DELETE FROM {} WHERE id = (SELECT min(id) FROM {})"),
+    ],
+    ids=["row", "statement", "partitioned"],
+)
+@pytest.mark.parametrize("where", ["renamed", "elsewhere"])
+def test_a_table_that_stays_renamed_keeps_its_gate_and_its_witness(
+    guarded: BaseDatabaseWrapper, uri: str, table: str, change: str, where: str
+) -> None:
+    do(
+        guarded,
+        "INSERT INTO past_receipt (number) VALUES ('a'), ('b'); "
+        "INSERT INTO tutorial_statementprotect (int_field, dt_field) VALUES (1, now()), (2, now()); "
+        "INSERT INTO awkward_measurement (id, taken_on, sensor, value) "
+        "VALUES (8, '2024-05-01', 'roof', 1), (9, '2024-05-01', 'roof', 1)",
+    )
+    session = open_session(guarded, uri)
+    with in_session(guarded, session):  # plans are made under the old name
+        do(guarded, change.format(table, table))
+    before = len(rows_on_record(guarded))
+    if where == "renamed":
+        do(guarded, f"ALTER TABLE {table} RENAME TO another")
+    else:
+        do(guarded, f"CREATE SCHEMA other; ALTER TABLE {table} SET SCHEMA other")
+    place, name = ("another", "another") if where == "renamed" else (f"other.{table}", table)
+    statement = change.format(place, place)
+    with refused("P0001"):
+        do(guarded, statement)
+    with in_session(guarded, session):
+        do(guarded, statement)
+    rows = rows_on_record(guarded)[before:]
+    assert rows
+    parts = {"awkward_measurement_2024"} if uri == MEASUREMENT else {name}
+    assert {(row.session, row.table) for row in rows} == {(session, part) for part in parts}
+    do(
+        guarded,
+        f"INSERT INTO {place} SELECT * FROM jsonb_populate_record(NULL::{place}, %s)",
+        json.dumps({**rows[0].old, "id": 77}),
+    )
+    with transaction(guarded):
+        do(guarded, ignoring(uri))
+        do(guarded, statement)
+    assert rows_on_record(guarded)[-1].cause == "ignore"
+    policy(guarded, "session")
+    do(
+        guarded,
+        f"INSERT INTO {place} SELECT * FROM jsonb_populate_record(NULL::{place}, %s)",
+        json.dumps({**rows[0].old, "id": 78}),
+    )
+    with refused("TO001"), transaction(guarded):
+        do(guarded, ignoring(uri))
+        do(guarded, statement)
+    do(guarded, f"TRUNCATE {place}")
+    assert rows_on_record(guarded)[-1].op == "TRUNCATE"
 
 
 # Transactions (acceptance 15) ---------------------------------------------------------------------

@@ -35,7 +35,14 @@ def about_us(found: list[Finding]) -> list[Finding]:
 @pytest.mark.parametrize(
     ("statement", "kinds"),
     [
-        ("DELETE FROM trigger_ops_guard", {"C002", "I002"}),
+        (
+            (
+                "WITH gone AS (DELETE FROM trigger_ops_guard RETURNING one) "
+                "INSERT INTO trigger_ops_ledgerentry (run, kind, sql) "
+                "SELECT gen_random_uuid(), 'statement', 'DELETE FROM trigger_ops_guard' FROM gone"
+            ),
+            {"C002", "I002"},
+        ),
         ("ALTER TABLE trigger_ops_guard RENAME TO elsewhere", {"C002", "I002"}),
         (GUTTED.format("PERFORM set_config('pgtrigger.ignore', '', true);"), {"C003", "C006"}),
         (GUTTED.format(""), {"C006", "I002"}),

@@ -138,7 +138,7 @@ def test_with_the_guard_of_ddl_everything_of_ours_still_works() -> None:
     assert bad() == []
     code, out, _ = guard("remove", "--dry-run")
     assert (code, "DROP EVENT TRIGGER" in out) == (0, True)
-    assert len(objects()) == 3
+    assert len(objects()) == 4
     assert guard("remove")[0] == 0
     assert (bad(), objects(), status()["on"]) == ([], [], False)
 
@@ -155,7 +155,7 @@ def test_the_guard_of_ddl_and_a_plan_file_do_not_go_together(tmp_path: Path) -> 
     code, _, err = guard("remove", "--plan", file)
     assert (code, "without --plan" in err) == (int(ExitCode.REFUSED), True)
     assert status()["on"] is True
-    assert len(objects()) == 3
+    assert len(objects()) == 4
 
 
 @pytest.mark.usefixtures("own_database")

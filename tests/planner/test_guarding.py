@@ -212,7 +212,11 @@ DAMAGES = {
     ),
     "all triggers enabled": (
         "ALTER TABLE past_receipt ENABLE TRIGGER ALL",
-        {ON: "is not ENABLE ALWAYS", f"{ON}_truncate": "is not ENABLE ALWAYS"},
+        {
+            ON: "is not ENABLE ALWAYS",
+            f"{ON}_replica": "is not ENABLE REPLICA",
+            f"{ON}_truncate": "is not ENABLE ALWAYS",
+        },
     ),
     "witness that looks away": (
         (
@@ -375,6 +379,7 @@ def test_uninstall_and_prune_leave_witnesses_alone() -> None:
     plan = acts.make(INSTALL)
     assert {step.uri: step.result for step in plan.work} == {
         ON: Result.DROPPED,
+        f"{ON}_replica": Result.DROPPED,
         f"{ON}_truncate": Result.DROPPED,
     }
     acts.carry_out(plan)
@@ -385,15 +390,15 @@ def test_uninstall_and_prune_leave_witnesses_alone() -> None:
 
 def names_on(table: str) -> list[str]:
     found = run(
-        "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND tgname LIKE 'trigger_ops%%' "
-        "AND tgenabled = 'A' ORDER BY 1",
+        "SELECT concat_ws(' ', tgname, tgenabled) FROM pg_trigger "
+        "WHERE tgrelid = %s::regclass AND tgname LIKE 'trigger_ops%%' ORDER BY 1",
         table,
     )
     return [str(name).removeprefix("trigger_ops_") for (name,) in found]
 
 
-PLAIN = ["witness", "witness_truncate"]
-WHOLE = ["witness", "witness_delete", "witness_insert", "witness_truncate", "witness_update"]
+PLAIN = ["witness A", "witness_replica R", "witness_truncate A"]
+WHOLE = sorted([*PLAIN, "witness_delete A", "witness_insert A", "witness_update A"])
 
 
 @pytest.mark.parametrize(
@@ -437,7 +442,8 @@ def test_columns_that_hold_secrets_are_masked_and_follow_the_table(settings: Any
         "AND tgrelid = 'past_receipt'::regclass"
     ) == [('alone\\000{"number":"***"}\\000',)]
     run("ALTER TABLE past_receipt ADD COLUMN numbing text")
-    assert work() == {ON: "is not what the guard makes it"}
+    what = "is not what the guard makes it"
+    assert work() == {ON: what, f"{ON}_replica": what}
 
 
 def test_hostile_names_of_schema_table_and_column_do_no_harm(settings: Any) -> None:
@@ -566,7 +572,7 @@ def test_a_plan_file_binds_until_something_changes() -> None:
     file = read(text(plan))
     assert refusal(file, acts.make(INSTALL), verb=INSTALL, now=plan.created) is None
     run(
-        "CREATE FUNCTION public.trigger_ops_allowance(bigint, bigint, bigint) RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint'"
+        "CREATE FUNCTION public.trigger_ops_allowance(bigint, bigint) RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint'"
     )
     assert refusal(file, acts.make(INSTALL), verb=INSTALL, now=plan.created) is not None
     assert refusal(file, acts.make(INSTALL), verb=REMOVE, now=plan.created) is not None

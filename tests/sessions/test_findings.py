@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from tests.damage import pgid
@@ -57,6 +58,19 @@ def test_a_statement_that_was_put_on_record_after_the_end_is_told(
         "SELECT session_id, transaction, template, rows FROM trigger_ops_sessionstatement",
     )
     assert "1 statement was put on record after the session's end." in report(session)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_table_that_was_emptied_is_told(guarded: BaseDatabaseWrapper, times: int) -> None:
+    a_receipt(guarded)
+    session = open_session(guarded, RECEIPT)
+    for _ in range(times):
+        with transaction(guarded):
+            enter(guarded, session)
+            do(guarded, "TRUNCATE past_receipt")
+            do(guarded, "SELECT trigger_ops_record(%s, %s)", session, SENT)
+    close(guarded, session, "ended")
+    assert report(session) == ("TRUNCATE of public.past_receipt: its rows are not on record.",)
 
 
 def test_a_session_that_is_about_another_trigger_than_it_says_is_told(

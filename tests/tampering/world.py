@@ -42,7 +42,8 @@ class Outcome:
     """What an attack came to: a refusal's code, and how much is on record.
 
     ``session`` and ``unattributed`` count rows, ``decided`` and ``decisions`` triggers that stood
-    aside: in a session, and outside any. ``changed`` tells whether rows of the samples did.
+    aside: in a session, and outside any. ``guard`` counts changes of what is enforced, ``changed``
+    tells whether rows of the samples did.
     """
 
     refused: str = ""
@@ -50,6 +51,7 @@ class Outcome:
     decided: int = 0
     unattributed: int = 0
     decisions: int = 0
+    guard: int = 0
     changed: bool = False
 
     @classmethod
@@ -107,6 +109,7 @@ class World:
             else connect()
         )
         self.before = self.samples()
+        self.settled = self.acts()
 
     def run(self, text: str, connection: BaseDatabaseWrapper | None = None) -> None:
         """Send SQL, message after message, with what is in angle brackets put in."""
@@ -141,8 +144,18 @@ class World:
         assert sum(each.rows for each in told) == unattributed
         assert sum(len(each.triggers) for each in told) == decisions
         return Outcome(
-            refused, session, decided, unattributed, decisions, self.samples() != self.before
+            refused=refused,
+            session=session,
+            decided=decided,
+            unattributed=unattributed,
+            decisions=decisions,
+            guard=self.acts() - self.settled,
+            changed=self.samples() != self.before,
         )
+
+    def acts(self) -> int:
+        """Return how many changes of the guard are on record that no run of ours made."""
+        return sum(len(each.acts) for each in read_unattributed("default", "public"))
 
     @contextlib.contextmanager
     def attempt(self, codes: list[str]) -> Iterator[None]:

@@ -126,13 +126,17 @@ class OwnServer:
         return self.server.data
 
     def settings(self, running: server.Server | None = None) -> dict[str, Any]:
-        """Return what to give :func:`default_at`; ``running`` is another server of this home."""
+        """Return what to give :func:`default_at`; ``running`` is another server of this home.
+
+        A test that restarted this one gave it another port.
+        """
+        here = running or launch.find_running(self.home) or self.server
         return {
             "NAME": "weak",
             "USER": "postgres",
             "PASSWORD": self.home.read_password(),
             "HOST": "127.0.0.1",
-            "PORT": str((running or self.server).port),
+            "PORT": str(here.port),
             "OPTIONS": {},
         }
 

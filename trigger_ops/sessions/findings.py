@@ -81,6 +81,7 @@ def findings(matter: Matter, *, at_work: bool = False) -> Iterator[str]:
     yield from _rows_without_statements(matter)
     yield from _fewer_rows_than_told(matter)
     yield from _of_no_session(matter)
+    yield from _emptied(matter)
     yield from _hard_deletes(matter)
     yield from _silenced_history(matter)
     yield from _not_carried_out(matter)
@@ -235,6 +236,11 @@ def _of_no_session(matter: Matter) -> Iterator[str]:
             f"{names} stood aside in the session's transactions without being named by it: "
             "pgtrigger.ignore was set."
         )
+
+
+def _emptied(matter: Matter) -> Iterator[str]:
+    for schema, name in sorted({(w.schema, w.table) for w in matter.own if w.op == "TRUNCATE"}):
+        yield f"TRUNCATE of {schema}.{name}: its rows are not on record."
 
 
 def _hard_deletes(matter: Matter) -> Iterator[str]:

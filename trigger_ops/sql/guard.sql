@@ -1,6 +1,7 @@
 -- gate --
 -- Whether a trigger stands aside: for a live session that names it, else as its policy says of what pgtrigger.ignore names.
 -- Rows of evidence count from this transaction's beginning: in a cluster that was restored, an older transaction had the same number.
+-- Only the tables themselves are asked: whoever owns one could have another inherit from it, which has no rules.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_gate(trigger_name name) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $body$
 DECLARE
@@ -12,17 +13,17 @@ DECLARE
 BEGIN
     IF asked <> '' THEN
         -- What was decided for another row of this transaction, as long as the session lasts: for most rows nothing else is asked.
-        PERFORM FROM {home}.trigger_ops_decision d JOIN {home}.trigger_ops_session s ON s.id = d.session_id
+        PERFORM FROM ONLY {home}.trigger_ops_decision d JOIN ONLY {home}.trigger_ops_session s ON s.id = d.session_id
           WHERE d.transaction = this AND d.trigger = trigger_name::text AND d.session_id::text = asked AND d.at >= transaction_timestamp()
             AND s.state = 'active' AND s.expires > clock_timestamp();
         IF FOUND THEN
             RETURN true;
         END IF;
         SELECT s.id, s.state, s.needs, (s.expires > clock_timestamp()) IS TRUE AS lasts,
-               EXISTS (SELECT FROM {home}.trigger_ops_decision d
+               EXISTS (SELECT FROM ONLY {home}.trigger_ops_decision d
                         WHERE d.transaction = this AND d.trigger = trigger_name::text AND d.session_id = s.id AND d.at >= transaction_timestamp()) AS known
           INTO one
-          FROM {home}.trigger_ops_sessiontransaction t JOIN {home}.trigger_ops_session s ON s.id = t.session_id
+          FROM ONLY {home}.trigger_ops_sessiontransaction t JOIN ONLY {home}.trigger_ops_session s ON s.id = t.session_id
          WHERE t.transaction = this AND t.at >= transaction_timestamp() AND t.session_id::text = ANY (string_to_array(asked, ',')) AND s.triggers ? trigger_name::text
          ORDER BY s.state = 'active' AND s.expires > clock_timestamp() DESC, array_position(string_to_array(asked, ','), s.id::text) LIMIT 1;
         IF one.id IS NOT NULL THEN
@@ -53,11 +54,11 @@ BEGIN
             RETURN false;
         END;
     END IF;
-    policy := coalesce((SELECT p.mode FROM {home}.trigger_ops_policy p WHERE p.trigger = trigger_name::text), (SELECT g.policy FROM {home}.trigger_ops_guard g), 'record');
+    policy := coalesce((SELECT p.mode FROM ONLY {home}.trigger_ops_policy p WHERE p.trigger = trigger_name::text), (SELECT g.policy FROM ONLY {home}.trigger_ops_guard g), 'record');
     IF policy = 'open' THEN
         RETURN true;
     ELSIF policy = 'record' THEN
-        IF NOT EXISTS (SELECT FROM {home}.trigger_ops_decision d
+        IF NOT EXISTS (SELECT FROM ONLY {home}.trigger_ops_decision d
                         WHERE d.transaction = this AND d.trigger = trigger_name::text AND d.session_id IS NULL AND d.at >= transaction_timestamp()) THEN
             PERFORM {home}.trigger_ops_decide(this, trigger_name, NULL, NULL);
         END IF;
@@ -79,14 +80,14 @@ CREATE OR REPLACE FUNCTION {home}.trigger_ops_decide(this bigint, trigger_name n
     LANGUAGE plpgsql AS $body$
 DECLARE
     wanted integer := (SELECT CASE coalesce(p.mode, g.policy) WHEN 'four_eyes' THEN greatest(1, coalesce(p.approvals, g.approvals)) END
-                         FROM {home}.trigger_ops_guard g LEFT JOIN {home}.trigger_ops_policy p ON p.trigger = trigger_name::text);
+                         FROM ONLY {home}.trigger_ops_guard g LEFT JOIN ONLY {home}.trigger_ops_policy p ON p.trigger = trigger_name::text);
 BEGIN
     IF session IS NOT NULL AND approvals < wanted THEN
         RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO015', MESSAGE = format(
             'trigger_ops: session %s began with %s approvals, and %s takes %s by now: open another one.', session, approvals, trigger_name, wanted);
     END IF;
     INSERT INTO {home}.trigger_ops_decision (transaction, trigger, session_id, role, at) VALUES (this, trigger_name, session, session_user, clock_timestamp());
-    IF NOT FOUND OR NOT EXISTS (SELECT FROM {home}.trigger_ops_decision d
+    IF NOT FOUND OR NOT EXISTS (SELECT FROM ONLY {home}.trigger_ops_decision d
                                  WHERE d.transaction = this AND d.trigger = trigger_name::text AND d.session_id IS NOT DISTINCT FROM session
                                    AND d.at >= transaction_timestamp()) THEN
         PERFORM {home}.trigger_ops_unwritten();
@@ -106,7 +107,7 @@ DECLARE
     found_one boolean;
 BEGIN
     IF asked <> '{{}}' THEN
-        entered := ARRAY(SELECT t.session_id FROM {home}.trigger_ops_sessiontransaction t
+        entered := ARRAY(SELECT t.session_id FROM ONLY {home}.trigger_ops_sessiontransaction t
                           WHERE t.transaction = this AND t.at >= transaction_timestamp() AND t.session_id::text = ANY (asked));
         IF cardinality(asked) = 1 AND entered <> '{{}}' THEN
             session := entered[1];
@@ -115,7 +116,7 @@ BEGIN
         END IF;
     END IF;
     SELECT d.session_id, true INTO session, found_one
-      FROM {home}.trigger_ops_decision d
+      FROM ONLY {home}.trigger_ops_decision d
      WHERE d.transaction = this AND d.at >= transaction_timestamp() AND EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = relation AND g.tgname = d.trigger)
      ORDER BY CASE WHEN d.session_id IS NULL THEN cardinality(asked) = 0 ELSE d.session_id::text = ANY (asked) END DESC, d.id DESC LIMIT 1;
     IF session IS NULL AND entered <> '{{}}' THEN
@@ -146,7 +147,7 @@ CREATE OR REPLACE FUNCTION {home}.trigger_ops_allowance(session bigint, more big
     LANGUAGE plpgsql AS $body$
 DECLARE
     written bigint := more + coalesce((SELECT c.number FROM {home}.trigger_ops_change c WHERE c.session_id = session ORDER BY c.number DESC LIMIT 1), 0);
-    most bigint := (SELECT s.most_rows FROM {home}.trigger_ops_session s WHERE s.id = session);
+    most bigint := (SELECT s.most_rows FROM ONLY {home}.trigger_ops_session s WHERE s.id = session);
 BEGIN
     IF (written <= most) IS NOT TRUE THEN
         RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO007', MESSAGE = format(
@@ -190,6 +191,10 @@ BEGIN
        AND EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = TG_RELID AND t.tgname = 'trigger_ops_witness_' || lower(TG_OP) AND t.tgenabled = 'A') THEN
         RETURN NULL;
     END IF;
+    IF TG_ARGV[2] = 'replica' AND current_setting('session_replication_role') <> 'replica'
+       AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = TG_RELID AND t.tgname = TG_NAME AND t.tgenabled = 'R') THEN
+        RETURN NULL;  -- somebody had it fire for everybody; the other one has this row
+    END IF;
     IF current_setting('extra_float_digits') IN ('1', '2', '3') AND starts_with(current_setting('DateStyle'), 'ISO') AND current_setting('IntervalStyle') <> 'sql_standard' THEN
         NULL;
     ELSE
@@ -211,8 +216,8 @@ BEGIN
     IF asked <> '' THEN
         INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, at)
         SELECT t.session_id, n.next, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, 'session', clock_timestamp()
-          FROM {home}.trigger_ops_sessiontransaction t
-          JOIN {home}.trigger_ops_session s ON s.id = t.session_id
+          FROM ONLY {home}.trigger_ops_sessiontransaction t
+          JOIN ONLY {home}.trigger_ops_session s ON s.id = t.session_id
          CROSS JOIN LATERAL (SELECT 1 + coalesce((SELECT c.number FROM {home}.trigger_ops_change c WHERE c.session_id = t.session_id
                                                    ORDER BY c.number DESC LIMIT 1), 0) AS next) n
          WHERE t.transaction = this AND t.session_id::text = asked AND t.at >= transaction_timestamp() AND n.next <= s.most_rows;

@@ -73,7 +73,7 @@ $body$
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_become(session bigint, wanted text, actor text, cause text) RETURNS void
     LANGUAGE plpgsql AS $body$
 BEGIN
-    UPDATE {home}.trigger_ops_session s SET state = wanted, ended_by = actor, end_cause = cause WHERE s.id = session;
+    UPDATE ONLY {home}.trigger_ops_session s SET state = wanted, ended_by = actor, end_cause = cause WHERE s.id = session;
     IF NOT FOUND THEN
         PERFORM {home}.trigger_ops_unwritten();
     END IF;
@@ -120,7 +120,7 @@ BEGIN
     IF NOT FOUND THEN
         PERFORM {home}.trigger_ops_unwritten();
     END IF;
-    SELECT s.state INTO reached FROM {home}.trigger_ops_session s WHERE s.id = session;
+    SELECT s.state INTO reached FROM ONLY {home}.trigger_ops_session s WHERE s.id = session;
     RETURN reached;
 END
 $body$
@@ -132,11 +132,11 @@ CREATE OR REPLACE FUNCTION {home}.trigger_ops_extend(session bigint, actor text,
 DECLARE
     reached timestamptz;
 BEGIN
-    IF NOT EXISTS (SELECT FROM {home}.trigger_ops_session s WHERE s.id = session) THEN
+    IF NOT EXISTS (SELECT FROM ONLY {home}.trigger_ops_session s WHERE s.id = session) THEN
         RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO016', MESSAGE = format(
             'trigger_ops: session %s cannot be extended: there is none of that number.', session);
     END IF;
-    UPDATE {home}.trigger_ops_session s
+    UPDATE ONLY {home}.trigger_ops_session s
        SET expires = CASE WHEN longer IS NOT NULL THEN least(s.expires + longer, s.activated + s.longest) END, extensions = s.extensions + 1
      WHERE s.id = session
     RETURNING s.expires INTO reached;
@@ -155,7 +155,7 @@ CREATE OR REPLACE FUNCTION {home}.trigger_ops_close(session bigint, wanted text,
 DECLARE
     one {home}.trigger_ops_session;
 BEGIN
-    SELECT * INTO one FROM {home}.trigger_ops_session s WHERE s.id = session FOR UPDATE;
+    SELECT * INTO one FROM ONLY {home}.trigger_ops_session s WHERE s.id = session FOR UPDATE;
     IF NOT FOUND OR one.state NOT IN ('pending', 'active') THEN
         RETURN one.state;
     END IF;
@@ -187,9 +187,9 @@ CREATE OR REPLACE FUNCTION {home}.trigger_ops_record(session bigint, statements 
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     this bigint := pg_current_xact_id_if_assigned()::text::bigint;
-    entered boolean := EXISTS (SELECT FROM {home}.trigger_ops_sessiontransaction t
+    entered boolean := EXISTS (SELECT FROM ONLY {home}.trigger_ops_sessiontransaction t
                                 WHERE t.transaction = this AND t.session_id = session AND t.role = session_user AND t.at >= transaction_timestamp());
-    recent boolean := EXISTS (SELECT FROM {home}.trigger_ops_session s
+    recent boolean := EXISTS (SELECT FROM ONLY {home}.trigger_ops_session s
                                WHERE s.id = session AND s.role = session_user AND (least(s.ended, s.expires) + interval '1 hour' <= clock_timestamp()) IS NOT TRUE);
     wanted bigint;
     written bigint;
@@ -261,8 +261,8 @@ BEGIN
                CASE WHEN current_setting('max_prepared_transactions') <> '0' AND current_setting('transaction_read_only') = 'off' THEN
                     pg_notify('trigger_ops_session', s.id::text)::text END
           INTO one
-          FROM {home}.trigger_ops_session s
-          LEFT JOIN LATERAL (SELECT t.at FROM {home}.trigger_ops_sessiontransaction t WHERE t.session_id = s.id ORDER BY t.at DESC LIMIT 1) newest ON true
+          FROM ONLY {home}.trigger_ops_session s
+          LEFT JOIN LATERAL (SELECT t.at FROM ONLY {home}.trigger_ops_sessiontransaction t WHERE t.session_id = s.id ORDER BY t.at DESC LIMIT 1) newest ON true
          WHERE s.id = CASE WHEN wanted ~ '^[1-9][0-9]{{0,17}}$' THEN wanted::bigint END AND s.state = 'active' AND s.expires > clock_timestamp()
            AND s.role = session_user AND (coalesce(newest.at, s.activated) + s.idle > clock_timestamp() OR NOT {home}.trigger_ops_is_idle(s.id));
         IF one.id IS NULL THEN
@@ -299,7 +299,7 @@ BEGIN
     INSERT INTO {home}.trigger_ops_sessiontransaction (session_id, transaction, pid, role, application, address, at)
     VALUES (session, this, pg_backend_pid(), session_user, current_setting('application_name'), coalesce(host(inet_client_addr()), 'local'), clock_timestamp())
     ON CONFLICT (transaction, session_id) DO NOTHING;
-    IF NOT FOUND AND NOT EXISTS (SELECT FROM {home}.trigger_ops_sessiontransaction t WHERE t.transaction = this AND t.session_id = session) THEN
+    IF NOT FOUND AND NOT EXISTS (SELECT FROM ONLY {home}.trigger_ops_sessiontransaction t WHERE t.transaction = this AND t.session_id = session) THEN
         PERFORM {home}.trigger_ops_unwritten();
     END IF;
     IF statement IS NOT NULL THEN
@@ -318,7 +318,7 @@ CREATE OR REPLACE FUNCTION {home}.trigger_ops_no_entry(wanted text) RETURNS void
 DECLARE
     one {home}.trigger_ops_session;
 BEGIN
-    SELECT * INTO one FROM {home}.trigger_ops_session s WHERE s.id = CASE WHEN wanted ~ '^[1-9][0-9]{{0,17}}$' THEN wanted::bigint END;
+    SELECT * INTO one FROM ONLY {home}.trigger_ops_session s WHERE s.id = CASE WHEN wanted ~ '^[1-9][0-9]{{0,17}}$' THEN wanted::bigint END;
     IF one.id IS NULL OR one.state <> 'active' OR (one.expires > clock_timestamp()) IS NOT TRUE THEN
         RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO002', MESSAGE = format(
             'trigger_ops: session %s is %s: open another one.', wanted,
@@ -338,12 +338,12 @@ $body$
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_is_idle(session bigint) RETURNS boolean
     LANGUAGE sql AS $body$
     SELECT coalesce(greatest(s.activated,
-                    (SELECT max(t.at) FROM {home}.trigger_ops_sessiontransaction t WHERE t.session_id = s.id),
+                    (SELECT max(t.at) FROM ONLY {home}.trigger_ops_sessiontransaction t WHERE t.session_id = s.id),
                     (SELECT max(c.at) FROM {home}.trigger_ops_change c WHERE c.session_id = s.id),
                     (SELECT max(m.at) FROM {home}.trigger_ops_sessionstatement m WHERE m.session_id = s.id)) + s.idle <= clock_timestamp(), true)
            AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = 1953656688 AND l.objid = s.id::oid
                               AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) AND l.pid <> pg_backend_pid())
-      FROM {home}.trigger_ops_session s
+      FROM ONLY {home}.trigger_ops_session s
      WHERE s.id = session
 $body$
 
@@ -366,7 +366,7 @@ BEGIN
         END IF;
         RETURN NEW;
     ELSIF TG_OP = 'INSERT' THEN
-        SELECT * INTO guard FROM {home}.trigger_ops_guard;
+        SELECT * INTO guard FROM ONLY {home}.trigger_ops_guard;
         NEW.state := 'pending';
         NEW.opened := now_is;
         NEW.role := session_user;
@@ -406,7 +406,7 @@ BEGIN
         END IF;
         NEW.needs := greatest(NEW.needs, (SELECT max(CASE coalesce(p.mode, guard.policy) WHEN 'four_eyes' THEN greatest(1, coalesce(p.approvals, guard.approvals)) END)
                                             FROM jsonb_array_elements_text(NEW.triggers) one
-                                            LEFT JOIN {home}.trigger_ops_policy p ON p.trigger = one));
+                                            LEFT JOIN ONLY {home}.trigger_ops_policy p ON p.trigger = one));
         RETURN NEW;
     END IF;
     IF OLD.state NOT IN ('pending', 'active') THEN
@@ -431,8 +431,8 @@ BEGIN
     END IF;
     NEW.extensions := OLD.extensions;
     IF OLD.state = 'pending' AND NEW.state = 'active' THEN
-        SELECT count(*) FILTER (WHERE r.verdict = 'approve') INTO votes FROM {home}.trigger_ops_review r WHERE r.session_id = OLD.id;
-        IF (votes >= OLD.needs) IS NOT TRUE OR EXISTS (SELECT FROM {home}.trigger_ops_review r WHERE r.session_id = OLD.id AND r.verdict = 'deny')
+        SELECT count(*) FILTER (WHERE r.verdict = 'approve') INTO votes FROM ONLY {home}.trigger_ops_review r WHERE r.session_id = OLD.id;
+        IF (votes >= OLD.needs) IS NOT TRUE OR EXISTS (SELECT FROM ONLY {home}.trigger_ops_review r WHERE r.session_id = OLD.id AND r.verdict = 'deny')
            OR (now_is < OLD.opened + OLD.waits) IS NOT TRUE THEN
             RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO015', MESSAGE = format(
                 'trigger_ops: session %s cannot begin: it has %s of %s approvals.', OLD.id, votes, OLD.needs);
@@ -448,7 +448,7 @@ BEGIN
         WHEN 'abandoned' THEN OLD.state = 'active'
         WHEN 'expired' THEN OLD.state = 'active' OR now_is >= OLD.opened + OLD.waits
         WHEN 'denied' THEN OLD.state = 'pending'
-                           AND EXISTS (SELECT FROM {home}.trigger_ops_review r WHERE r.session_id = OLD.id AND r.verdict = 'deny')
+                           AND EXISTS (SELECT FROM ONLY {home}.trigger_ops_review r WHERE r.session_id = OLD.id AND r.verdict = 'deny')
         ELSE false END) THEN
         RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO013', MESSAGE = format(
             'trigger_ops: session %s cannot go from %s to %s.', OLD.id, OLD.state, NEW.state);
@@ -470,7 +470,7 @@ DECLARE
     fault text;
     code text := 'TO015';
 BEGIN
-    SELECT * INTO one FROM {home}.trigger_ops_session s WHERE s.id = NEW.session_id FOR UPDATE;
+    SELECT * INTO one FROM ONLY {home}.trigger_ops_session s WHERE s.id = NEW.session_id FOR UPDATE;
     IF NEW.person <> '' AND (one.id IS NULL OR one.state NOT IN ('pending', 'active')) THEN
         RETURN NEW;
     END IF;
@@ -490,7 +490,7 @@ BEGIN
         code := 'TO012';
     ELSIF NOT starts_with(NEW.person, 'user:') OR NEW.person = 'user:' THEN
         fault := format('"%s" is no user of Django, who alone reviews: give user:NAME', NEW.reviewer);
-    ELSIF EXISTS (SELECT FROM {home}.trigger_ops_review r WHERE r.session_id = one.id
+    ELSIF EXISTS (SELECT FROM ONLY {home}.trigger_ops_review r WHERE r.session_id = one.id
                      AND (r.person = NEW.person OR (r.reviewer_key <> '' AND r.reviewer_key = NEW.reviewer_key))) THEN
         fault := format('%s has reviewed it already', NEW.reviewer);
         code := 'TO014';
@@ -511,7 +511,7 @@ DECLARE
     wanted integer;
     votes integer;
 BEGIN
-    SELECT s.needs INTO wanted FROM {home}.trigger_ops_session s WHERE s.id = NEW.session_id AND s.state = 'pending';
+    SELECT s.needs INTO wanted FROM ONLY {home}.trigger_ops_session s WHERE s.id = NEW.session_id AND s.state = 'pending';
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
@@ -521,7 +521,7 @@ BEGIN
         PERFORM {home}.trigger_ops_become(NEW.session_id, 'denied', NEW.reviewer, NEW.remark);
         RETURN NULL;
     END IF;
-    SELECT count(*) INTO votes FROM {home}.trigger_ops_review r WHERE r.session_id = NEW.session_id AND r.verdict = 'approve';
+    SELECT count(*) INTO votes FROM ONLY {home}.trigger_ops_review r WHERE r.session_id = NEW.session_id AND r.verdict = 'approve';
     IF votes >= wanted THEN
         PERFORM {home}.trigger_ops_become(NEW.session_id, 'active', '', '');
         PERFORM {home}.trigger_ops_note(NEW.session_id, 'activated', NEW.reviewer, '{{}}');
@@ -537,7 +537,7 @@ CREATE OR REPLACE FUNCTION {home}.trigger_ops_commit_check() RETURNS trigger
 DECLARE
     reached text;
 BEGIN
-    PERFORM FROM {home}.trigger_ops_session s
+    PERFORM FROM ONLY {home}.trigger_ops_session s
       WHERE s.id = NEW.session_id AND ((s.state = 'active' AND s.expires > clock_timestamp()) OR (s.state = 'ended' AND s.ended < s.expires));
     IF FOUND THEN
         RETURN NULL;
@@ -545,7 +545,7 @@ BEGIN
     IF NEW.transaction <> pg_current_xact_id()::text::bigint OR NEW.at < transaction_timestamp() THEN
         RETURN NULL;  -- loaded from elsewhere: nobody entered
     END IF;
-    reached := (SELECT s.state FROM {home}.trigger_ops_session s WHERE s.id = NEW.session_id);
+    reached := (SELECT s.state FROM ONLY {home}.trigger_ops_session s WHERE s.id = NEW.session_id);
     RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO005', MESSAGE = format(
         'trigger_ops: session %s is %s, so that nothing of this transaction is kept: open another one.', NEW.session_id,
         CASE WHEN reached IN ('active', 'ended') THEN 'expired' ELSE coalesce(reached, 'unknown') END);
@@ -594,7 +594,7 @@ BEGIN
         IF starts_with(current_database()::text, 'test_') THEN
             RETURN NULL;
         END IF;
-        IF EXISTS (SELECT FROM {home}.trigger_ops_guard) THEN
+        IF EXISTS (SELECT FROM ONLY {home}.trigger_ops_guard) THEN
             RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO013', MESSAGE = format(
                 'trigger_ops: TRUNCATE on %I.%I is refused, for the guard is on: run manage.py pgtrigger guard remove first.', TG_TABLE_SCHEMA, TG_TABLE_NAME);
         END IF;

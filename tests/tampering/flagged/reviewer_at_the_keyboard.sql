@@ -1,0 +1,8 @@
+-- Whoever asks at the keyboard, and says yes as another kind of themselves.
+-- policy: four_eyes
+-- expect: refused TO012
+SELECT trigger_ops_open(jsonb_build_object('uris', '["past.Receipt:append_only"]'::jsonb, 'triggers', '["<past.Receipt:append_only>"]'::jsonb, 'reason', 'because',
+    'surface', 'shell', 'opener', 'os:root@vm', 'needs', 1, 'lasts', '1 hour', 'idle', '1 hour', 'longest', '1 hour', 'waits', '1 hour',
+    'most_rows', 5, 'most_extensions', 0));
+-- next
+SELECT trigger_ops_review(max(id), 'user:root', '', 'approve', '') FROM trigger_ops_session;
