@@ -3,26 +3,33 @@
 A table has one trigger that is asked for every row. Variants are taken in turn on one connection,
 and each number is the median of its runs. *Lean* is a table of which every change fits beside the
 row (HOT) and is rolled back, so that the trigger is nearly all there is; *indexed* has two more
-indexes that each change has to follow, and is committed.
+indexes that each change has to follow, and is committed. Witnesses are those that ``guard install``
+puts on such a table.
+
+Where the server runs on this machine, ratios are given of the backend's own time as well, which
+says the same on a busy one.
 """
 
 from __future__ import annotations
 
+import statistics
 from typing import Any
 
 from benchmarks import Row
 from benchmarks.project import project
 
 ROWS, REPEATS = 100_000, 5
-STATEMENTS = 1_000
+PAIRS = 15
+STATEMENTS, BLOCK = 1_500, 50
 REVOKES = 10
 
 PREPARE = """
-import json, statistics, threading, time
+import dataclasses, datetime, json, pathlib, re, statistics, threading, time
 from django.db import connection
 from django.db.backends.postgresql.psycopg_any import sql
-from trigger_ops.inspection.guarding import CONDITION
+from trigger_ops.inspection.guarding import all_witnesses, witnesses_of
 from trigger_ops.inspection.ignoring import stock_ignore_body
+from trigger_ops.planner.guard_spelling import create_witness
 from trigger_ops.sql.functions import expected_functions
 
 TRIGGER = "pgtrigger_asked_12345"
@@ -50,14 +57,22 @@ def guard(gate, witness, tables=("lean", "indexed")):
     for statement in GATE if gate else [STOCK]:
         do(statement)
     for table in tables:
-        do(f"DROP TRIGGER IF EXISTS trigger_ops_witness ON {{table}}")
-        if witness:
-            do(
-                f"CREATE TRIGGER trigger_ops_witness AFTER INSERT OR UPDATE OR DELETE ON {{table}} "
-                f"FOR EACH ROW {{CONDITION}} "
-                "EXECUTE FUNCTION trigger_ops_witness_row('alone', '{{}}')"
-            )
-            do(f"ALTER TABLE {{table}} ENABLE ALWAYS TRIGGER trigger_ops_witness")
+        for one in all_witnesses():
+            do(f"DROP TRIGGER IF EXISTS {{one.name}} ON {{table}}")
+        place = dataclasses.replace(all_witnesses()[0].table, schema="public", name=table)
+        for one in witnesses_of(place, late=False, mask=re.compile("$^")) if witness else ():
+            do(create_witness(one, "public", replace=False))
+            do(f"ALTER TABLE {{table}} ENABLE {{one.enabled.value}} TRIGGER {{one.name}}")
+
+def backend():
+    # The seconds that the backend has run for, None where that cannot be known here.
+    path = pathlib.Path(f"/proc/{{do('SELECT pg_backend_pid()')[0][0]}}")
+    try:
+        if "postgres" not in path.joinpath("comm").read_text():
+            return None
+        return int(path.joinpath("schedstat").read_text().split()[0]) / 1e9
+    except OSError:
+        return None
 
 def timed(statement, *, before=(), end="ROLLBACK"):
     do("BEGIN")
@@ -108,9 +123,26 @@ for _ in range({repeats}):
             do(f"VACUUM {{table}}")
             seconds = timed(f"UPDATE {{table}} SET a = a + 1", end=end)
             times.setdefault(f"{{table}} {{name}}", []).append(seconds)
+# Two that are alike follow each other, the one first and then the other.
+pairs = []
+for number in range({pairs}):
+    pair = {{}}
+    for witness in (False, True) if number % 2 else (True, False):
+        guard(True, witness, ["indexed"])
+        do("VACUUM indexed")
+        before = backend()
+        seconds = timed("UPDATE indexed SET a = a + 1", end="COMMIT")
+        pair[witness] = (seconds, backend() - before if before else None)
+    pairs.append(pair)
 guard(True, True)
 assert do("SELECT count(*) FROM trigger_ops_change") == [(0,)]
-print(json.dumps(medians(times)))
+times = medians(times)
+for place, name in enumerate(("wall", "backend")):
+    if all(one[place] for pair in pairs for one in pair.values()):
+        ratios = [pair[True][place] / pair[False][place] for pair in pairs]
+        times[f"ratios {{name}}"] = sorted(ratios)
+        times[f"pair {{name}}"] = [statistics.median(pair[one][place] for pair in pairs) for one in (False, True)]
+print(json.dumps(times))
 """
 IGNORED = """
 times, session = {{}}, None
@@ -132,25 +164,37 @@ for _ in range({repeats}):
 print(json.dumps(medians(times)))
 """
 ENTER = """
+from trigger_ops.sessions.current import Presence
+from trigger_ops.sessions.entering import Entrance
 guard(True, True)
 session = open_session()
-UPDATE = "UPDATE lean SET a = a + 1 WHERE id = 5"
+do("DROP TABLE IF EXISTS unguarded")
+do("CREATE TABLE unguarded AS SELECT n AS id, n AS a FROM generate_series(1, 100) n")
+do("ALTER TABLE unguarded ADD PRIMARY KEY (id)")
+# What a session puts before a statement, which it records, is the product's own.
+presence = Presence(
+    id=session, database="default", uris=(), triggers=(TRIGGER,), home="public", actor="os:benchmark",
+    expires=datetime.datetime.max, opened_here=True, connection=connection,
+)
+PREFIX = f"SELECT {{Entrance(connection)._call((presence,), 'UPDATE unguarded SET a = a + 1 WHERE id = %s')}}; "
 WAYS = {{
-    "plain": UPDATE.replace("= 5", "= -5"),
-    "stock": f"{{IGNORE}}; {{UPDATE.replace('= 5', '= -5')}}",
-    "enter": f"SELECT trigger_ops_enter('{{session}}'); {{UPDATE.replace('= 5', '= -5')}}",
+    f"{{name}} {{what}}": prefix + f"UPDATE unguarded SET a = a + 1 WHERE id = {{key}}"
+    for what, key in (("nothing", -5), ("a row", 5))
+    for name, prefix in (("plain", ""), ("stock", f"{{IGNORE}}; "), ("enter", PREFIX))
 }}
 do("SET synchronous_commit = off")
-for _ in range(100):
-    do(WAYS["enter"])
-do("VACUUM ANALYZE trigger_ops_sessiontransaction, trigger_ops_change, trigger_ops_session")
-times = {{}}
-for _ in range({statements}):
+times, own = {{}}, {{}}
+for number in range({statements} // {block}):
     for name, statement in WAYS.items():
-        started = time.perf_counter()
-        do(statement)
-        times.setdefault(name, []).append(time.perf_counter() - started)
-print(json.dumps(medians(times)))
+        before = backend()
+        for _ in range({block}):
+            started = time.perf_counter()
+            do(statement)
+            times.setdefault(name, []).append(time.perf_counter() - started)
+        after = backend()
+        if after and number:  # plans are made in the first
+            own.setdefault(name, []).append((after - before) / {block})
+print(json.dumps([medians(times), medians(own)]))
 """
 REVOKE = """
 guard(True, True)
@@ -201,16 +245,29 @@ print(json.dumps([statistics.median(running), max(running), statistics.median(id
 
 def run() -> list[Row]:
     """Measure in a database of its own (about three minutes)."""
-    names = {"rows": ROWS, "repeats": REPEATS, "statements": STATEMENTS, "revokes": REVOKES}
+    names = {
+        "rows": ROWS,
+        "repeats": REPEATS,
+        "pairs": PAIRS,
+        "revokes": REVOKES,
+        "statements": STATEMENTS,
+        "block": BLOCK,
+    }
     with project("benchmark", models=1, triggers_each=1) as generated:
         idle, ignored, entered, revoked = (
             generated.run((PREPARE + script).format(**names), ours=True)
             for script in (IDLE, IGNORED, ENTER, REVOKE)
         )
-    return [*_idle(idle), *_ignored(ignored), _entered(entered), *_revoked(revoked)]
+    return [
+        *_idle(idle),
+        _witnessed(idle),
+        *_ignored(ignored),
+        *_entered(*entered),
+        *_revoked(revoked),
+    ]
 
 
-def _idle(seconds: dict[str, float]) -> list[Row]:
+def _idle(seconds: dict[str, Any]) -> list[Row]:
     return [
         Row(
             f"UPDATE of {ROWS:,} rows, nothing ignored, {table}, {what}",
@@ -220,6 +277,25 @@ def _idle(seconds: dict[str, float]) -> list[Row]:
         for table in ("lean", "indexed")
         for way, what in (("gate", "gate"), ("both", "gate and witness"))
     ]
+
+
+def _witnessed(seconds: dict[str, Any]) -> Row:
+    """Return what the witness adds to the gate, where changes are written to disk."""
+    ratios = seconds["ratios wall"]
+    alone, both = seconds["pair wall"]
+    note = (
+        f"{statistics.median(ratios):.3f} times the gate alone ({alone:.3f} s), as the median of "
+        f"{len(ratios)} pairs, half of which are between {ratios[len(ratios) // 4]:.3f} and "
+        f"{ratios[-1 - len(ratios) // 4]:.3f}"
+    )
+    if "ratios backend" in seconds:
+        note += f"; {statistics.median(seconds['ratios backend']):.3f} of the backend's own time"
+    return Row(
+        f"UPDATE of {ROWS:,} rows, nothing ignored, indexed, witness beside the gate",
+        None,
+        both,
+        f"{note}.",
+    )
 
 
 def _ignored(seconds: dict[str, float]) -> list[Row]:
@@ -235,14 +311,21 @@ def _ignored(seconds: dict[str, float]) -> list[Row]:
     ]
 
 
-def _entered(seconds: dict[str, float]) -> Row:
-    plain, stock, enter = (seconds[name] * 1e6 for name in ("plain", "stock", "enter"))
+def _entered(wall: dict[str, float], own: dict[str, float]) -> list[Row]:
+    return [_entering(wall, own, what) for what in ("nothing", "a row")]
+
+
+def _entering(wall: dict[str, float], own: dict[str, float], what: str) -> Row:
+    plain, stock, enter = (wall[f"{name} {what}"] * 1e6 for name in ("plain", "stock", "enter"))
     note = (
         f"{enter - plain:.0f} µs for each statement that has to enter a session, "
-        f"{stock - plain:.0f} µs for each that stock prefixes (COMMIT waits for no disk)."
+        f"{stock - plain:.0f} µs for each that stock prefixes (COMMIT waits for no disk)"
     )
-    name = f"{STATEMENTS:,} statements, each in a transaction of its own"
-    return Row(name, stock * STATEMENTS / 1e6, enter * STATEMENTS / 1e6, note)
+    if own:
+        added = (own[f"enter {what}"] - own[f"plain {what}"]) * 1e6
+        note += f"; {added:.0f} µs of the backend's own time"
+    name = f"{STATEMENTS:,} statements that write {what}, each in a transaction of its own"
+    return Row(name, stock * STATEMENTS / 1e6, enter * STATEMENTS / 1e6, f"{note}.")
 
 
 def _revoked(seconds: list[Any]) -> list[Row]:

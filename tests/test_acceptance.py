@@ -9,6 +9,7 @@ import ast
 import functools
 import itertools
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = ROOT / "docs" / "auditors-guide.md"
+CI = ROOT / ".ci" / "run"
 
 GATE = "tests/database/test_gate.py"
 WITNESS = "tests/database/test_witness.py"
@@ -359,6 +361,24 @@ def test_each_number_is_shown_by_tests_that_exist(number: int) -> None:
     tests = ACCEPTANCE[number].tests
     assert len(set(tests)) == len(tests) > 0
     assert {one: fault_of(one) for one in tests if fault_of(one)} == {}
+
+
+def second_leg() -> list[str]:
+    """Return what CI runs with psycopg 3, on another server, as patterns of paths."""
+    (listed,) = re.findall(r'TESTS="([^"]+)"', CI.read_text(encoding="utf-8"))
+    return [str(one) for one in listed.split()]
+
+
+@pytest.mark.parametrize("number", ACCEPTANCE)
+def test_each_number_is_shown_with_both_drivers(number: int) -> None:
+    paths = {one.partition("::")[0] for one in ACCEPTANCE[number].tests}
+    patterns = [pattern for one in second_leg() for pattern in (one, f"{one}/*")]
+    left_out = [one for one in paths if not any(fnmatch(one, pattern) for pattern in patterns)]
+    assert left_out == []
+
+
+def test_what_the_second_leg_runs_exists() -> None:
+    assert [one for one in second_leg() if not any(ROOT.glob(one))] == []
 
 
 def test_what_does_not_exist_is_noticed() -> None:

@@ -16,8 +16,10 @@ With pytest, name this module in ``pytest_plugins``, and ask for the fixture
 ``sessions_within_tests``. The guard has to be on in the test database: :func:`sessions_in_tests`
 does not install it.
 
-There, a failed statement or a refusal is recorded only if the test's transaction is not rolled
-back, and triggers that may be deferred are refused: the test's transaction is around every session.
+There, a failed statement is recorded only if the test's transaction is not rolled back, and
+triggers that may be deferred are refused: the test's transaction is around every session. A request
+that is refused is recorded in the test, and goes with it; without :func:`sessions_in_tests`, what
+is refused in such a test is in the log alone.
 """
 
 from __future__ import annotations

@@ -162,6 +162,20 @@ def test_what_commit_refuses_is_on_record(guarded: BaseDatabaseWrapper) -> None:
     assert untouched()
 
 
+def test_a_connection_that_is_closed_before_the_end_takes_nothing_along(
+    guarded: BaseDatabaseWrapper, receipt: Receipt
+) -> None:
+    strict()
+    with pytest.raises(ZeroDivisionError), atomic():
+        with pytest.raises(DatabaseError):
+            do(connection, ignoring(RECEIPT))
+            renumber(receipt)
+        connection.close()
+        raise ZeroDivisionError
+    assert [one.detail["code"] for one in denied()] == ["TO001"]
+    assert untouched()
+
+
 def test_what_other_triggers_and_constraints_refuse_is_none_of_ours(
     guarded: BaseDatabaseWrapper, receipt: Receipt, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -226,16 +240,21 @@ def test_an_error_of_a_wrapper_of_the_users_replaces_nothing(
     assert len(denied()) == 1
 
 
-@pytest.mark.parametrize("loop", [3, backlog.MOST_WAITING + 5])
+@pytest.mark.parametrize("loop", [3, 8])
 def test_many_at_once_are_kept_up_to_a_number(
-    guarded: BaseDatabaseWrapper, receipt: Receipt, caplog: pytest.LogCaptureFixture, loop: int
+    guarded: BaseDatabaseWrapper,
+    receipt: Receipt,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    loop: int,
 ) -> None:
     strict()
+    monkeypatch.setattr(backlog, "MOST_WAITING", 5)
     with atomic():
         for _ in range(loop):
             with pytest.raises(DatabaseError), atomic():
                 ignored(lambda: renumber(receipt))
-    assert len(api.list_denials(limit=10_000)) == min(loop, backlog.MOST_WAITING)
+    assert len(denied()) == min(loop, 5)
     assert caplog.text.count("was refused a statement") == loop
 
 

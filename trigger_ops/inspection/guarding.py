@@ -122,7 +122,7 @@ def expected_witnesses(
     return [
         witness
         for one in tables
-        for witness in _witnesses(one, late=one.root in late_roots, mask=mask)
+        for witness in witnesses_of(one, late=one.root in late_roots, mask=mask)
     ]
 
 
@@ -155,12 +155,13 @@ def all_witnesses() -> list[ExpectedWitness]:
         owner="",
         columns=(),
     )
-    return list(_witnesses(table, late=True, mask=re.compile("")))
+    return list(witnesses_of(table, late=True, mask=re.compile("")))
 
 
-def _witnesses(
+def witnesses_of(
     table: WatchedTable, *, late: bool, mask: re.Pattern[str]
 ) -> Iterator[ExpectedWitness]:
+    """Yield the witnesses of one table; ``late`` where some trigger decides at a statement's end."""
     hidden = {name: "***" for name in sorted(table.columns) if mask.search(name)}
     masks = json.dumps(hidden, ensure_ascii=False, separators=(",", ":"))
     if table.oid == table.root:  # PostgreSQL itself puts a copy on every partition
