@@ -346,7 +346,7 @@ def test_what_somebody_wrote_reaches_no_terminal(verb: str, wanted: str, pgtrigg
         (("show", "1; DROP TABLE x"), 2, '"1; DROP TABLE x" is no number of a session'),
         (("show", "٣"), 2, "is no number of a session"),
         (("show", "1", "-d", "nope"), 2, 'has no alias "nope"'),
-        (("show", "1", "-d", "lite"), 4, "The tables of sessions are missing"),
+        (("show", "1", "-d", "lite"), 4, '"lite" is no PostgreSQL database'),
         (("report", "99"), 2, "There is no session 99"),
         (("export", "99"), 2, "There is no session 99"),
         (("list", "--limit", "0"), 2, "--limit must be a number, and at least 1."),
