@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from django.db import Error
+from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import is_psycopg3
 
@@ -110,7 +110,7 @@ class Entrance:
         self._backlog.deny(denial, waits=status not in (Status.IDLE, Status.UNKNOWN))
         if is_shared() and status is Status.IN_TRANSACTION:
             self._backlog.write()
-        elif _is_in_test(self.connection):
+        elif _is_in_test(self.connection) or _is_in_test(connections[self.connection.alias]):
             self._backlog.forget_denials()
         self._rest(apart=apart)
 
