@@ -119,7 +119,7 @@ def test_what_cannot_be_recorded_is_printed_and_incomplete(pgtrigger: Run) -> No
         result = pgtrigger("check", "tutorial", "-d", "default", "--record")
     run("RESET ROLE")
     assert result.code == 3
-    assert result.out.endswith(" Incomplete: the run could not be recorded.\n")
+    assert result.out.endswith(" and the run could not be recorded.\n")
     assert "permission denied for table trigger_ops_" in result.err, result.err
     assert "Traceback" not in result.err
 

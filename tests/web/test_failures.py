@@ -260,7 +260,7 @@ def test_the_catalog_may_not_be_read(weak: Callable[..., World]) -> None:
     run("REVOKE SELECT ON pg_catalog.pg_trigger FROM PUBLIC")
     tables = [name for (name,) in run("SELECT tablename FROM pg_tables WHERE schemaname='public'")]
     found = asked(weak(*tables))
-    assert "No database could be read" in found["GET trigger_changelist 200"]
+    assert '"default" could not be read' in found["GET trigger_changelist 200"]
     assert "UNKNOWN" in found["GET trigger_detail 200"]
     for way in ("GET session_ask 503", "GET session_detail 503"):
         assert "permission denied for table pg_trigger. Next step: " in found[way]

@@ -17,6 +17,8 @@ from trigger_ops.models import (
     Change,
     Decision,
     Guard,
+    GuardChange,
+    LedgerEntry,
     Policy,
     RunLease,
     TriggerLease,
@@ -24,6 +26,7 @@ from trigger_ops.models import (
 
 _READ: tuple[type[models.Model], ...] = (
     *(TriggerLease, RunLease, Guard, Policy, Change, Decision, Acknowledgement),
+    *(GuardChange, LedgerEntry),
 )
 """What a check reads: leases, runs at work, the guard, and what went past it."""
 

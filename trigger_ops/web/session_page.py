@@ -205,7 +205,7 @@ def _happened(one: EventRecord) -> Step:
         at=one.at,
         what=str(HAPPENED.get(one.kind, one.kind)),
         who=printable(one.actor),
-        told=shortened(printable(told, keep="\n")),
+        told=english(shortened(printable(told, keep="\n"))),
         sql=shortened(printable(str(detail.get("template", "")), keep="\n\t")),
         is_denial=one.kind in (REFUSED, REJECTED),
     )
