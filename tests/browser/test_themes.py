@@ -46,7 +46,7 @@ def test_every_page_opens_and_looks_like_ours(themed: Demo, visit: Callable[...,
     assert style(visitor, ".tops-state.tops-bad", "color") == "rgb(163, 19, 31)"
     assert style(visitor, ".tops-table td", "borderBottomStyle") == "solid"
     assert style(visitor, ".tops-sentence", "borderLeftWidth") == "4px"
-    visitor.opens(PAGES["trigger"])
+    visitor.opens("/admin/trigger_ops/trigger/at/past.PriceList:read_only/")
     assert style(visitor, ".tops-diff del", "backgroundColor") == "rgb(251, 223, 225)"
     assert style(visitor, ".tops-diff td", "verticalAlign") == "top"
     assert style(visitor, ".tops pre code .hl-k", "color") == "rgb(0, 112, 32)"
