@@ -70,7 +70,7 @@ def test_the_functions_work_before_the_guard_is_brought_up_to_date(
 ) -> None:
     """What runs while `migrate` goes on, or where its end never comes."""
     monkeypatch.setattr("trigger_ops.api.restore_guard", lambda _: 0)
-    call_command("migrate", "trigger_ops", "0006", verbosity=0)
+    call_command("migrate", "trigger_ops", "0007", verbosity=0)
     Receipt.objects.create(number="R-1")
     run("SELECT set_config('pgtrigger.ignore', %s, false)", f"{{{pgid(RECEIPT)}}}")
     Receipt.objects.update(number="R-2")
