@@ -338,6 +338,7 @@ def test_a_test_that_is_rolled_back_leaves_nothing_behind(
         result = Case().run()
     finally:
         Case.tearDownClass()
+        Case.doClassCleanups()  # else other databases stay forbidden to the tests that follow
     assert result is not None
     assert not result.errors + result.failures
     assert [one.kind for one in seen] == ["rejected"]
