@@ -165,7 +165,7 @@ print(json.dumps(medians(times)))
 """
 ENTER = """
 from trigger_ops.sessions.current import Presence
-from trigger_ops.sessions.entering import Entrance
+from trigger_ops.sessions.membership import Membership
 guard(True, True)
 session = open_session()
 do("DROP TABLE IF EXISTS unguarded")
@@ -176,7 +176,7 @@ presence = Presence(
     id=session, database="default", uris=(), triggers=(TRIGGER,), home="public", actor="os:benchmark",
     expires=datetime.datetime.max, opened_here=True, connection=connection,
 )
-PREFIX = f"SELECT {{Entrance(connection)._call((presence,), 'UPDATE unguarded SET a = a + 1 WHERE id = %s')}}; "
+PREFIX = f"SELECT {{Membership(connection).call((presence,), 'UPDATE unguarded SET a = a + 1 WHERE id = %s')}}; "
 WAYS = {{
     f"{{name}} {{what}}": prefix + f"UPDATE unguarded SET a = a + 1 WHERE id = {{key}}"
     for what, key in (("nothing", -5), ("a row", 5))

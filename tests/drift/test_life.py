@@ -297,6 +297,16 @@ def test_a_table_of_that_name_in_a_third_schema_says_nothing() -> None:
     assert followed(record_of(FINDING), None, **seen) is None
 
 
+def test_what_is_about_the_search_path_resolves_by_a_look_along_it() -> None:
+    record = record_of(make_finding(id="trigger_ops.W013", uri=None, trigger=None))
+    elsewhere = {"schemas": frozenset({"other"})}
+    assert followed(record, None, **elsewhere) is None
+    step = followed(record, None, **elsewhere, own_path=True)
+    assert step is not None
+    assert step.kind is EventKind.RESOLVED
+    assert followed(record_of(FINDING), None, **elsewhere, own_path=True) is None
+
+
 ABOUT_THE_DATABASE = make_finding(
     id="trigger_ops.C002", uri=None, schema="tenant", schemas=("tenant",), table=None, trigger=None
 )

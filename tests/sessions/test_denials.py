@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -107,6 +108,30 @@ def by_many(receipt: Receipt) -> None:
 
 
 ACTS = [by_itself, in_atomic, round_atomic, by_hand, autocommit_off, by_many]
+
+
+def test_a_denial_is_on_record_where_its_connection_leads(
+    guarded: BaseDatabaseWrapper, receipt: Receipt
+) -> None:
+    strict()
+    leads = connection.copy()
+    leads.inc_thread_sharing()
+    elsewhere = []
+
+    def act() -> None:
+        # In a thread of its own, `default` is the database of the settings.
+        with contextlib.closing(leads), pytest.raises(DatabaseError):
+            do(leads, "BEGIN")
+            do(leads, ignoring(RECEIPT))
+            do(leads, "UPDATE past_receipt SET number = 'n'")
+        elsewhere.append(connections["default"].settings_dict["NAME"])
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    thread.join(timeout=60)
+    assert elsewhere != [guarded.settings_dict["NAME"]]
+    (one,) = denied()
+    assert one.detail["triggers"] == [RECEIPT]
 
 
 @pytest.mark.parametrize("mode", ["session", "four_eyes"])

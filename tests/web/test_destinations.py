@@ -157,6 +157,16 @@ def test_a_heartbeat_is_named_without_its_address(ann: Client, settings: Any) ->
     assert "T0PS3CRET" not in markup
 
 
+@pytest.mark.parametrize("url", ["ftp://T0PS3CRET", "T0PS3CRET", ["T0PS3CRET"]])
+def test_a_heartbeat_that_goes_nowhere_is_not_called_sent(
+    ann: Client, settings: Any, url: object
+) -> None:
+    settings.TRIGGER_OPS = {**settings.TRIGGER_OPS, "HEARTBEAT_URL": url}
+    markup = see(ann, address(PAGE))
+    assert 'TRIGGER_OPS["HEARTBEAT_URL"] cannot be used. Run manage.py check.' in words(markup)
+    assert "T0PS3CRET" not in markup
+
+
 def test_settings_that_cannot_be_used_are_a_sentence(ann: Client, settings: Any) -> None:
     settings.TRIGGER_OPS = {**settings.TRIGGER_OPS, "NOTIFY": [{"name": "x"}]}
     assert 'must have a "backend"' in read(ann, address(PAGE))

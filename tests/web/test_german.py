@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.urls import reverse
+from django.utils import translation
 
 from demo_site.past.models import Receipt
 from tests.damage import gut, pgid
@@ -29,7 +30,7 @@ from tests.sessions.conftest import (
 from tests.web.recorded import address, entry, look, ran
 from tests.web.spoken import ENGLISH, Reader, spoken
 from trigger_ops import api
-from trigger_ops.models import Allowance, Change, DriftFinding, DriftRun, LedgerEntry
+from trigger_ops.models import Allowance, Change, DriftFinding, DriftRun, LedgerEntry, Session
 from trigger_ops.web import evidence, freshness
 from trigger_ops.web.people import actor_of_user
 
@@ -52,6 +53,8 @@ def nothing_kept() -> Iterator[None]:
     yield
     evidence.forget()
     freshness.forget()
+    # A request leaves its language with the thread that it ran in.
+    translation.deactivate()
 
 
 def key(uri: str) -> str:
@@ -189,27 +192,41 @@ def test_a_session_from_the_form_to_its_end(guarded: BaseDatabaseWrapper) -> Non
     form = {**hidden(page, "tops-ask"), "triggers": RECEIPT, "reason": REASON, "duration": "15m"}
     ann.sends(
         ask,
-        "Ausnahmesitzung Sitzung 1 ist aktiv. Noch 14 Minuten, bis",
-        "Sitzung 1 ist geöffnet.",
+        *("Ausnahmesitzung Sitzung", "ist aktiv. Noch 14 Minuten, bis", "ist geöffnet."),
         "Länger um Verlängern Jetzt beenden Grund des Widerrufs Widerrufen",
         "Bericht ✔ Bisher einwandfrei 0 Zeilen aufgezeichnet.",
         "noch LEFT",
         **form,
     )
-    with api.session(id=1, actor=actor_of_user(ann.user)):
+    number = Session.objects.get().pk
+    with api.session(id=number, actor=actor_of_user(ann.user)):
         Receipt.objects.create(number="A1")
         Receipt.objects.update(number="A2")
-    detail = address("session_detail", session=1)
+    detail = address("session_detail", session=number)
     ann.reads(detail, "2 Zeilen, wie sie waren und wie sie sind", "Zeitlicher Ablauf")
-    file = address("session_csv", session=1)
+    file = address("session_csv", session=number)
     german = ann.client.get(file)
     english = ann.client.get(file, headers={"accept-language": "en"})
     assert list(german.streaming_content) == list(english.streaming_content)
-    ann.sends(address("session_extend", session=1), "Angeben, wie viel länger", status=400)
-    ann.sends(address("session_extend", session=1), "Sitzung 1 dauert jetzt bis", longer="5m")
-    ann.sends(address("session_end", session=1), "Sitzung 1 ist beendet: Ihre Trigger sind")
-    ann.sends(address("session_end", session=1), "Sitzung 1 ist bereits beendet.", status=409)
-    ann.reads(address("session_detail", session=9), "gibt es keine Sitzung 9", status=404)
+    ann.sends(address("session_extend", session=number), "Angeben, wie viel länger", status=400)
+    ann.sends(
+        address("session_extend", session=number),
+        f"Sitzung {number} dauert jetzt bis",
+        longer="5m",
+    )
+    ann.sends(
+        address("session_end", session=number), f"Sitzung {number} ist beendet: Ihre Trigger sind"
+    )
+    ann.sends(
+        address("session_end", session=number),
+        f"Sitzung {number} ist bereits beendet.",
+        status=409,
+    )
+    ann.reads(
+        address("session_detail", session=number + 8),
+        f"gibt es keine Sitzung {number + 8}",
+        status=404,
+    )
     ann.reads(ask, "„lite“ ist keine PostgreSQL-Datenbank", database="lite")
 
 

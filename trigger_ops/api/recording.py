@@ -239,6 +239,7 @@ def judged(
         unread=frozenset((one.table, one.trigger) for one in unread),
         unread_in=frozenset((one.schema or "", one.table, one.trigger) for one in unread),
         blind=seen.blind,
+        own_path=scope.path is None and scope.glob is None,
     )
 
 

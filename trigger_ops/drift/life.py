@@ -24,6 +24,9 @@ from trigger_ops.states import EventKind, Facet
 EVERYWHERE = frozenset({"trigger_ops.C003"})
 """IDs of which a check looks for strangers' triggers in every schema, whatever it was asked."""
 
+OF_THE_PATH = frozenset({"trigger_ops.W013"})
+"""IDs that are about the search_path: a schema that is not on it any more shows nothing of them."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
@@ -33,7 +36,7 @@ class Seen:
     ``tables`` are (schema, table) that were looked at beside them, because a model names its
     schema. ``uris`` are the triggers asked for, None for all. ``unread`` are (table, trigger) that could not
     be judged, ``unread_in`` the same with their schemas, ``blind`` the IDs that nothing could be
-    said of.
+    said of. ``own_path`` says that the connection's own search_path was looked at.
     """
 
     findings: Mapping[str, Finding]
@@ -43,6 +46,7 @@ class Seen:
     unread: frozenset[tuple[str, str]] = frozenset()
     unread_in: frozenset[tuple[str, str, str]] = frozenset()
     blind: frozenset[str] = frozenset()
+    own_path: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,7 +195,7 @@ def _gone(record: FindingRecord, seen: Seen) -> Iterator[Step]:
 
 def _elsewhere(record: FindingRecord, seen: Seen) -> frozenset[str]:
     """Return the schemas of a finding about a table that were not looked at, or not judged."""
-    if not record.table:
+    if not record.table or (seen.own_path and record.code in OF_THE_PATH):
         return frozenset()
     schemas = frozenset(record.schemas)
     unread = frozenset(

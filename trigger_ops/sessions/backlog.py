@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db.backends.base.base import BaseDatabaseWrapper
+
 from trigger_ops.sessions.denials import Denial, log_denial, log_unwritten, write_denials
 from trigger_ops.sessions.recording import Statement, log_failure, log_lost, record_failures
 
@@ -18,8 +20,8 @@ class Backlog:
     All of them are logged at once. Those of sessions are kept until they can be written.
     """
 
-    def __init__(self, alias: str) -> None:
-        self._alias = alias
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self._connection = connection
         self._failed: list[Statement] = []
         self._denied: list[Denial] = []
         self._tries = 0
@@ -34,7 +36,7 @@ class Backlog:
 
     def deny(self, one: Denial, *, waits: bool) -> None:
         """Keep a denial; ``waits`` says that it cannot be written at once."""
-        log_denial(self._alias, one, waits=waits)
+        log_denial(self._connection.alias, one, waits=waits)
         if len(self._denied) < MOST_WAITING:
             self._denied.append(one)
 
@@ -58,13 +60,13 @@ class Backlog:
 
     def _write_denied(self, *, apart: bool, last: bool) -> None:
         denied, self._denied = self._denied, []
-        error = write_denials(self._alias, denied, apart=apart) if denied else None
+        error = write_denials(self._connection, denied, apart=apart) if denied else None
         if error is None:
             self._tries = 0
             return
         self._tries += 1
         if last or self._tries >= MOST_TRIES:
-            log_unwritten(self._alias, denied, error)
+            log_unwritten(self._connection.alias, denied, error)
             self._tries = 0
         else:
             self._denied = [*denied, *self._denied]

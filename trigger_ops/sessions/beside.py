@@ -27,19 +27,25 @@ _shared = False
 
 
 @contextlib.contextmanager
-def beside(alias: str, *, apart: bool = False) -> Iterator[BaseDatabaseWrapper]:
+def beside(
+    alias: str, *, apart: bool = False, of: BaseDatabaseWrapper | None = None
+) -> Iterator[BaseDatabaseWrapper]:
     """Yield a connection in a transaction that is committed at the end of the block.
 
     It is the alias's own where that is in no transaction, else a second, unpooled one that is
-    closed again; ``apart`` asks for the second one in any case. Nothing of what is done there
-    belongs to a session, and ``pgtrigger.ignore()`` does not reach it.
+    closed again; ``apart`` asks for the second one in any case. It leads to where ``of`` does,
+    should that be another connection than the alias's in this thread. Nothing of what is done
+    there belongs to a session, and ``pgtrigger.ignore()`` does not reach it.
 
     Raises:
         SessionRefused: when a second connection is needed and cannot be had.
     """
     own = connections[alias]
     with outside_all(), asking():
-        if _shared and (own.in_atomic_block or not apart):
+        if of is not None and of is not own and not _shared:
+            with _second(of) as other:
+                yield other
+        elif _shared and (own.in_atomic_block or not apart):
             with without_injection(own), transaction.atomic(using=alias):
                 yield own
         elif apart or not _is_free(own):

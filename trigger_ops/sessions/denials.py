@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import sql
 
 from trigger_ops.catalog.transactions import first_line
@@ -60,13 +61,15 @@ def _said(alias: str, one: Denial) -> str:
     return "".join(char if char.isprintable() else " " for char in text)
 
 
-def write_denials(alias: str, denials: Sequence[Denial], *, apart: bool) -> BaseException | None:
-    """Put denials on record, all or none; return what stands in the way.
+def write_denials(
+    of: BaseDatabaseWrapper, denials: Sequence[Denial], *, apart: bool
+) -> BaseException | None:
+    """Put denials of a connection on record, all or none; return what stands in the way.
 
     ``apart`` is for a connection that is not to be touched, be it idle.
     """
     try:
-        with beside(alias, apart=apart) as connection, connection.cursor() as cursor:
+        with beside(of.alias, apart=apart, of=of) as connection, connection.cursor() as cursor:
             home = home_in(connection)
             if home is None:
                 return SessionRefused("the tables of sessions are missing")

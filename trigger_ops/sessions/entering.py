@@ -57,7 +57,7 @@ class Entrance:
         self._within = Membership(connection)
         self._untouched = self._reads = False
         self._kept: list[Statement] = []
-        self._backlog = Backlog(connection.alias)
+        self._backlog = Backlog(connection)
 
     def __call__(
         self,

@@ -19,6 +19,7 @@ from trigger_ops import api, conf
 from trigger_ops.exceptions import BadSettings, NotRecorded
 from trigger_ops.ledger.recording import aware, reading_records
 from trigger_ops.models import DriftFinding, Notice
+from trigger_ops.notifications.addresses import target_of
 from trigger_ops.records import Destination
 from trigger_ops.rendering.wording import printable
 from trigger_ops.web import columns
@@ -75,7 +76,7 @@ class DestinationList(Page):
             problem=problem,
             unrecorded=unrecorded,
             days=LOOKED_BACK.days,
-            heartbeat=_has_heartbeat(),
+            heartbeat=_heartbeat(),
             may_test=self.may(TEST),
         )
 
@@ -171,8 +172,10 @@ def _standing(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _has_heartbeat() -> bool:
+def _heartbeat() -> str:
+    """Tell how a heartbeat stands, not where it goes: "asked", "none", or "wrong"."""
     try:
-        return bool(conf.heartbeat_url())
-    except BadSettings:
-        return False
+        url = conf.heartbeat_url()
+        return "asked" if url and target_of(url) else "none"
+    except (BadSettings, ValueError):
+        return "wrong"
