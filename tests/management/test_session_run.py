@@ -482,7 +482,10 @@ def _own_handler(*_: object) -> None:
 
 def _in_session(guarded: BaseDatabaseWrapper) -> int:
     with guarded.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
         return int(cursor.fetchone()[0])
 
 

@@ -259,7 +259,8 @@ def test_a_connection_that_is_ended_for_a_revoke_is_recognised(
         revoke(written, running.id)
         written(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
-            " AND classid = 1953656688 AND objid = %s",
+            " AND classid = 1953656688 AND objid = %s"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
             running.id,
         )
         renumber(receipt)

@@ -163,7 +163,7 @@ def test_a_heartbeat_that_goes_nowhere_is_not_called_sent(
 ) -> None:
     settings.TRIGGER_OPS = {**settings.TRIGGER_OPS, "HEARTBEAT_URL": url}
     markup = see(ann, address(PAGE))
-    assert 'TRIGGER_OPS["HEARTBEAT_URL"] cannot be used. Run manage.py check.' in words(markup)
+    assert 'TRIGGER_OPS["HEARTBEAT_URL"] cannot be used. Run manage.py check' in words(markup)
     assert "T0PS3CRET" not in markup
 
 
