@@ -147,6 +147,8 @@ class Copies:
         connection = wrapper.get_new_connection(wrapper.get_connection_params())
         connection.autocommit = True
         _ask(connection, "SET synchronous_commit = off")
+        # To start workers takes longer than to count what a copy has.
+        _ask(connection, "SET max_parallel_workers_per_gather = 0")
         return connection
 
     def _maintain(self, statement: str, *names: str) -> None:

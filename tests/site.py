@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
@@ -16,7 +17,21 @@ from django.db import connection
 from django.db.backends.postgresql.psycopg_any import sql
 from django.db.utils import ConnectionHandler
 
+from tests.nursery import Nursery
+
 ROOT = Path(__file__).resolve().parents[1]
+
+
+_nurseries: list[Nursery] = []
+
+
+def _nursery(environment: dict[str, str]) -> Nursery:
+    found = next((one for one in _nurseries if one.fits(environment)), None)
+    if found is None:
+        found = Nursery(environment)
+        _nurseries.append(found)
+        atexit.register(found.close)
+    return found
 
 
 @dataclass(frozen=True)
@@ -37,15 +52,9 @@ class Site:
         return {**os.environ, **own}
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        environment = self.environment
+        nursery = _nursery(environment)
+        return nursery.run(arguments, environment, timeout=120)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

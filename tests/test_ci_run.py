@@ -29,7 +29,7 @@ def run(tmp_path: Path) -> Callable[..., Done]:
         # What would be installed otherwise.
         **{f"bin/{tool}": "#!/bin/sh\n" for tool in ("pgbouncer", "xgettext", "apt-get")},
         ".venv/bin/python": f'#!/bin/sh\nexec "{sys.executable}" "$@"\n',
-        ".venv-psycopg/bin/python": "#!/bin/sh\nexit 1\n",
+        ".venv-psycopg/bin/python": '#!/bin/sh\n[ "$1" = -m ]\n',
     }.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -169,7 +169,7 @@ def damaged(
     Whatever connects has `django.contrib.postgres` ask the alias `default` as well, whose database
     has to be there.
     """
-    site = fresh_site(request.node.callspec.params["page"])
+    site = fresh_site(request.node.callspec.params["text"])
     for arguments in (("migrate",), ("demo_past",)):
         done = site.manage(*arguments)
         assert done.returncode == 0, done.stderr
@@ -192,13 +192,13 @@ def printed_by(site: Site, command: str, folder: Path) -> str:
     return settled(f"{done.stdout}{done.stderr}".strip("\n")) + code
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("text", PAGES)
 def test_a_page_prints_what_its_commands_print(
-    page: str, damaged: tuple[Site, Any], tmp_path: Path
+    text: str, damaged: tuple[Site, Any], tmp_path: Path
 ) -> None:
     site, other = damaged
-    for command, expected in sessions(page):
-        with meanwhile(page, command, other):
+    for command, expected in sessions(text):
+        with meanwhile(text, command, other):
             printed = printed_by(site, command, tmp_path)
         start, elided, end = settled(expected).partition("\n…\n")
         if elided:
@@ -208,11 +208,11 @@ def test_a_page_prints_what_its_commands_print(
             assert (command, printed) == (command, start)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_everything_that_happens_meanwhile_has_its_command(page: str) -> None:
-    commands = [command for command, _ in sessions(page)]
+@pytest.mark.parametrize("text", PAGES)
+def test_everything_that_happens_meanwhile_has_its_command(text: str) -> None:
+    commands = [command for command, _ in sessions(text)]
     assert commands
-    for start in MEANWHILE[page]:
+    for start in MEANWHILE[text]:
         assert [command for command in commands if command.startswith(start)]
 
 

@@ -235,31 +235,33 @@ PERMISSIONS = {
 }
 
 
-@pytest.mark.parametrize("page", [CONFIRM, RUN])
+@pytest.mark.parametrize("place", [CONFIRM, RUN])
 @pytest.mark.parametrize("action", PERMISSIONS)
 def test_each_action_takes_its_permission(
-    action: str, page: str, own_database: BaseDatabaseWrapper
+    action: str, place: str, own_database: BaseDatabaseWrapper
 ) -> None:
     eve = User.objects.create_user("eve", is_staff=True)
     others = {"view_trigger", *PERMISSIONS.values()} - {PERMISSIONS[action]}
     eve.user_permissions.set(Permission.objects.filter(codename__in=others))
     client = Client()
     client.force_login(eve)
-    answer = client.post(page, {"action": action, "chosen": [key(RECEIPT)]})
+    answer = client.post(place, {"action": action, "chosen": [key(RECEIPT)]})
     assert answer.status_code == 403
     assert f"trigger_ops.{PERMISSIONS[action]}" in text_of(answer)
     eve.user_permissions.add(Permission.objects.get(codename=PERMISSIONS[action]))
-    assert client.post(page, {"action": action, "chosen": [key(RECEIPT)]}).status_code != 403
+    assert client.post(place, {"action": action, "chosen": [key(RECEIPT)]}).status_code != 403
 
 
-@pytest.mark.parametrize("page", [CONFIRM, RUN])
-def test_nothing_is_done_by_opening_an_address_nor_by_another_site(page: str, ann: Client) -> None:
-    answer = ann.get(page)
+@pytest.mark.parametrize("place", [CONFIRM, RUN])
+def test_nothing_is_done_by_opening_an_address_nor_by_another_site(
+    place: str, ann: Client
+) -> None:
+    answer = ann.get(place)
     assert (answer.status_code, answer["Allow"]) == (405, "POST")
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(User.objects.get(username="ann"))
-    assert strict.post(page, {"action": "disable", "chosen": [key(RECEIPT)]}).status_code == 403
-    anonymous = Client().post(page, {"action": "disable", "chosen": [key(RECEIPT)]})
+    assert strict.post(place, {"action": "disable", "chosen": [key(RECEIPT)]}).status_code == 403
+    anonymous = Client().post(place, {"action": "disable", "chosen": [key(RECEIPT)]})
     assert (anonymous.status_code, enabled()) == (302, "O")
     assert "/admin/login/" in anonymous["Location"]
 

@@ -496,12 +496,12 @@ def test_a_second_site_has_pages_of_its_own(model: str) -> None:
 
 
 @pytest.mark.urls("tests.web.test_history")
-@pytest.mark.parametrize("page", ["driftrun/history", "driftfinding/told", "allowance/add"])
-def test_a_second_site_has_the_other_pages_too(page: str) -> None:
+@pytest.mark.parametrize("place", ["driftrun/history", "driftfinding/told", "allowance/add"])
+def test_a_second_site_has_the_other_pages_too(place: str) -> None:
     finding()
     ran(timezone.now())
     client = log_in(*VIEWS, "review_session")
-    markup = see(client, f"/second/trigger_ops/{page}/")
+    markup = see(client, f"/second/trigger_ops/{place}/")
     assert not re.search(r'(href|action)="/admin/', markup)
     assert "/second/trigger_ops/" in markup
 

@@ -214,19 +214,19 @@ def test_a_request_that_waits_for_approval_changes_nothing_and_says_so(
 PAGES = ["/admin/", "/admin/past/receipt/", "/admin/past/invoice/", "/admin/auth/user/"]
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_page_of_the_admin_has_the_banner_and_no_other_page(page: str, ann: Admin) -> None:
-    before = ann.client.get(page).content.decode()
+@pytest.mark.parametrize("place", PAGES)
+def test_every_page_of_the_admin_has_the_banner_and_no_other_page(place: str, ann: Admin) -> None:
+    before = ann.client.get(place).content.decode()
     assert "tops-banner" not in before
     record = ann.open()
-    shown = ann.client.get(page).content.decode()
+    shown = ann.client.get(place).content.decode()
     assert f"Session {record.id} is active." in shown
     assert f"<code>{RECEIPT}</code>" in shown
     assert "minutes left, until " in shown
     assert shown.index("banner.css") < shown.index("</head>") < shown.index('tops-banner"')
     assert "style=" not in shown[shown.index('<aside class="tops-banner"') :].split("</aside>")[0]
     assert "tops-banner" not in ann.client.get("/").content.decode()
-    assert "tops-banner" not in ann.login().get(page).content.decode()
+    assert "tops-banner" not in ann.login().get(place).content.decode()
 
 
 def test_what_is_no_page_is_left_as_it_is(ann: Admin) -> None:
