@@ -1,7 +1,10 @@
 """Commands in processes of their own that need not load Django again: each is forked from one that has.
 
-A command gets its own environment, arguments and pipes, reads the settings anew, and ends as any
-process does. What only shows when Django is loaded has to be tried in a new interpreter.
+A command gets its own environment, arguments, folder and pipes, reads the settings anew, and ends
+as any process does. One that needs an interpreter that started otherwise gets a new one. What shows
+only while Django is loaded has to be tried without this.
+
+Nothing of Django is imported on top: this is also the client, which starts in a moment.
 """
 
 from __future__ import annotations
@@ -9,13 +12,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import runpy
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,18 +26,28 @@ _AT_START = ("PYTHON", "LC_", "LANG", "DJANGO_SETTINGS_MODULE", "TRIGGER_OPS_DRI
 
 
 class Nursery:
-    """A process that has loaded Django with one environment, and forks for each command."""
+    """A process that has loaded Django with one environment, and forks for each command.
+
+    ``python`` is a program that runs ``manage.py`` there, and all else with Python itself.
+    """
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
-        self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        self._folder = tempfile.TemporaryDirectory(prefix="nursery")
+        self._address = f"{self._folder.name}/line"
+        self.python = Path(self._folder.name) / "python"
+        client = f'"{sys.executable}" -I -S "{__file__}" "{self._address}"'
+        self.python.write_text(f'#!/bin/sh\nexec {client} "$@"\n')
+        self.python.chmod(0o755)
+        with socket.socket(socket.AF_UNIX) as line:
+            line.bind(self._address)
+            line.listen(16)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.nursery", str(theirs.fileno())],
+                [sys.executable, "-m", "tests.nursery", "--serve", str(line.fileno())],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[line.fileno()],
                 start_new_session=True,
             )
 
@@ -49,67 +60,99 @@ class Nursery:
     ) -> subprocess.CompletedProcess[str]:
         """Run ``manage.py`` in the project's folder; return what it printed, and its exit code."""
         words = ["manage.py", *arguments]
-        with (
-            tempfile.TemporaryFile() as out,
-            tempfile.TemporaryFile() as err,
-            tempfile.TemporaryFile() as asked,
-        ):
-            asked.write(json.dumps({"words": words, "environment": environment}).encode())
-            asked.flush()
-            files = [asked.fileno(), out.fileno(), err.fileno()]
-            self._ours.settimeout(timeout)
-            socket.send_fds(self._ours, [b"run"], files)
-            code = int(self._ours.recv(64))
-            printed = []
-            for file in (out, err):
-                file.seek(0)
-                printed.append(file.read().decode())
-        return subprocess.CompletedProcess(words, code, *printed)
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            files = [out.fileno(), err.fileno()]
+            code = _ask(self._address, words, environment, str(ROOT), files, timeout)
+            out.seek(0)
+            err.seek(0)
+            return subprocess.CompletedProcess(
+                words, code, out.read().decode(), err.read().decode()
+            )
 
     def close(self) -> None:
         """End it, and whatever it runs."""
-        self._ours.close()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._folder.cleanup()
 
 
-def _at_start(environment: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(_AT_START)}
+def _at_start(environment: Any) -> dict[str, str]:
+    # PYTHON itself is the recipes' own.
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(_AT_START) and name != "PYTHON"
+    }
 
 
-def _serve(line: socket.socket) -> None:
+def _ask(
+    address: str,
+    words: list[str],
+    environment: dict[str, str],
+    folder: str,
+    files: list[int],
+    timeout: float | None = None,
+) -> int:
+    """Have a command run with two files for what it prints; return its exit code."""
+    asked = json.dumps({"words": words, "environment": environment, "folder": folder}).encode()
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(timeout)
+        line.connect(address)
+        socket.send_fds(line, [len(asked).to_bytes(8, "big")], files)
+        line.sendall(asked)
+        return int(line.recv(64))
+
+
+# In the nursery -----------------------------------------------------------------------------------
+
+
+def _serve(line: socket.socket) -> NoReturn:
     import django
 
     django.setup()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that answer
     while True:
-        message, files, *_ = socket.recv_fds(line, 16, 3)
-        if not message:
-            return
-        child = os.fork()
-        if not child:
-            _become(line, *files)
-        for one in files:
-            os.close(one)
-        _, status = os.waitpid(child, 0)
-        line.send(str(os.waitstatus_to_exitcode(status)).encode())
+        caller, _ = line.accept()
+        if not os.fork():
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            line.close()
+            _answer(caller)
+        caller.close()
 
 
-def _become(line: socket.socket, asked: int, out: int, err: int) -> NoReturn:
-    """Be the command that is asked for: with its pipes, environment and arguments."""
+def _answer(caller: socket.socket) -> NoReturn:
+    """Run one command, and send its exit code to whoever asked for it."""
+    size, (out, err), *_ = socket.recv_fds(caller, 8, 2)
+    asked = b""
+    while len(asked) < int.from_bytes(size, "big"):
+        asked += caller.recv(1 << 16)
+    child = os.fork()
+    if not child:
+        caller.close()
+        _become(json.loads(asked), out, err)
+    _, status = os.waitpid(child, 0)
+    caller.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+    os._exit(0)
+
+
+def _become(asked: dict[str, Any], out: int, err: int) -> NoReturn:
+    """Be the command that is asked for: with its pipes, environment, folder and arguments."""
+    import runpy
+    import traceback
+
     code: Any = 1
     try:
-        line.close()
         os.dup2(out, 1)
         os.dup2(err, 2)
-        os.lseek(asked, 0, os.SEEK_SET)
-        with open(asked, encoding="utf-8") as file:
-            given = json.load(file)
+        os.chdir(asked["folder"])
+        if _at_start(asked["environment"]) != _at_start(os.environ):
+            os.execve(sys.executable, [sys.executable, *asked["words"]], asked["environment"])
         os.environ.clear()
-        os.environ.update(given["environment"])
-        sys.argv = given["words"]
+        os.environ.update(asked["environment"])
+        sys.argv = asked["words"]
         _forget_settings()
-        runpy.run_path(str(ROOT / "manage.py"), run_name="__main__")
+        runpy.run_path(sys.argv[0], run_name="__main__")
         code = 0
     except SystemExit as ended:
         code = ended.code
@@ -130,7 +173,11 @@ def _forget_settings() -> None:
     from django.db import connections
     from django.utils.functional import empty
 
-    for module in (os.environ["DJANGO_SETTINGS_MODULE"], "demo_site.settings", "demo_site.database"):
+    for module in (
+        os.environ["DJANGO_SETTINGS_MODULE"],
+        "demo_site.settings",
+        "demo_site.database",
+    ):
         sys.modules.pop(module, None)
     settings._wrapped = empty  # type: ignore[assignment]
     for connection in connections.all(initialized_only=True):
@@ -140,4 +187,12 @@ def _forget_settings() -> None:
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    address, *rest = sys.argv[1:]
+    if address == "--serve":
+        _serve(socket.socket(fileno=int(rest[0])))
+    if rest[:1] != ["manage.py"]:
+        os.execv(sys.executable, [sys.executable, *rest])
+    code = _ask(address, rest, dict(os.environ), str(Path.cwd()), [1, 2])
+    if code < 0:
+        os.kill(os.getpid(), -code)
+    sys.exit(code)

@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from django.db.backends.postgresql.psycopg_any import sql
 from django.db.utils import load_backend
 
 from tests.damage import install_sql
-from tests.site import Site
+from tests.site import Site, nursery_for
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -43,16 +42,19 @@ class Shop:
     connection: Any
 
     def run(self, *command: str | Path, **environment: str) -> Done:
-        """Run a command in the project, with the project's own Python first in the PATH."""
-        bin_folder = str(Path(sys.executable).parent)
+        """Run a command in the project, with the project's own Python first in the PATH.
+
+        That one need not load Django each time: see :mod:`tests.nursery`.
+        """
+        python = nursery_for(self.site.environment).python
         done = subprocess.run(
             [str(word) for word in command],
             cwd=ROOT,
             env={
                 **self.site.environment,
-                "PATH": f"{bin_folder}:{os.environ['PATH']}",
+                "PATH": f"{python.parent}:{os.environ['PATH']}",
                 "PROJECT": str(ROOT),
-                "PYTHON": sys.executable,
+                "PYTHON": str(python),
                 **environment,
             },
             capture_output=True,

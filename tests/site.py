@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 _nurseries: list[Nursery] = []
 
 
-def _nursery(environment: dict[str, str]) -> Nursery:
+def nursery_for(environment: dict[str, str]) -> Nursery:
+    """Return what commands with such an environment are forked from, which goes with this process."""
     found = next((one for one in _nurseries if one.fits(environment)), None)
     if found is None:
         found = Nursery(environment)
@@ -53,8 +54,7 @@ class Site:
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         environment = self.environment
-        nursery = _nursery(environment)
-        return nursery.run(arguments, environment, timeout=120)
+        return nursery_for(environment).run(arguments, environment, timeout=120)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
