@@ -8,6 +8,7 @@ from collections.abc import Callable
 from benchmarks import (
     Row,
     changing,
+    dashboard,
     demo,
     inspection,
     recording,
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "sessions": sessions.run,
     "scale": scale.run,
     "recording": recording.run,
+    "dashboard": dashboard.run,
     "demo": demo.run,
     "startup-large": startup.run_large,
 }

@@ -25,6 +25,32 @@ APP = "generated"
 CONTRIB = ["django.contrib.contenttypes", "django.contrib.auth"]
 STOCK = [*CONTRIB, "pgtrigger", APP]
 OURS = [*CONTRIB, "trigger_ops", "pgtrigger", APP]
+ADMIN = ["django.contrib.admin", "django.contrib.sessions", "django.contrib.messages"]
+WITH_ADMIN: dict[str, Any] = {
+    "ALLOWED_HOSTS": ["testserver"],
+    "MIDDLEWARE": [
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.messages.middleware.MessageMiddleware",
+        "trigger_ops.web.middleware.SessionMiddleware",
+    ],
+    "ROOT_URLCONF": "benchmarks.addresses",
+    "STATIC_URL": "/static/",
+    "TEMPLATES": [
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "APP_DIRS": True,
+            "OPTIONS": {
+                "context_processors": [
+                    "django.template.context_processors.request",
+                    "django.contrib.auth.context_processors.auth",
+                    "django.contrib.messages.context_processors.messages",
+                ]
+            },
+        }
+    ],
+}
 URL_VARIABLE = "TRIGGER_OPS_BENCHMARK_URL"
 
 # Each trigger has a name of its own: one name on a thousand models would collide, because a
@@ -100,13 +126,13 @@ class Project:
     folder: Path
     url: str
 
-    def run(self, script: str, *, ours: bool, url: str = "") -> Any:
+    def run(self, script: str, *, ours: bool, admin: bool = False, url: str = "") -> Any:
         """Run a script after ``django.setup()`` in a new process; return what it prints last.
 
         That line is read as JSON; None where nothing is printed. ``url`` is another way to the
-        same database.
+        same database; ``admin`` has Django's admin in the project, at ``/admin/``.
         """
-        preamble = f"from benchmarks.project import start\nstart(ours={ours})\n"
+        preamble = f"from benchmarks.project import start\nstart(ours={ours}, admin={admin})\n"
         done = subprocess.run(
             [sys.executable, "-c", preamble + script],
             env={
@@ -156,7 +182,7 @@ def _beside(url: str, name: str) -> str:
     return urlunsplit(parts._replace(path=f"{parts.path}_{name}"))
 
 
-def start(*, ours: bool) -> None:
+def start(*, ours: bool, admin: bool = False) -> None:
     """Start the project in this process, with or without ``trigger_ops``."""
     import django
     from django.conf import settings
@@ -166,10 +192,11 @@ def start(*, ours: bool) -> None:
     database.choose_driver()
     os.environ["DATABASE_URL"] = os.environ[URL_VARIABLE]
     settings.configure(
-        INSTALLED_APPS=OURS if ours else STOCK,
+        INSTALLED_APPS=[*(OURS if ours else STOCK), *(ADMIN if admin else [])],
         DATABASES={"default": database.databases()["default"]},
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         SECRET_KEY="benchmarks",
         USE_TZ=True,
+        **(WITH_ADMIN if admin else {}),
     )
     django.setup()
