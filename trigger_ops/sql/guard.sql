@@ -182,18 +182,20 @@ DECLARE
     asked text := coalesce(current_setting('trigger_ops.session', true), '');
     style text[];
     whose bigint;
+    beyond bigint;
     why text;
     was jsonb;
     is_now jsonb;
 BEGIN
-    IF TG_ARGV[0] = 'both'
-       AND (asked <> '' OR coalesce(current_setting('pgtrigger.ignore', true), '') <> '' OR current_setting('session_replication_role') = 'replica')
-       AND EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = TG_RELID AND t.tgname = 'trigger_ops_witness_' || lower(TG_OP) AND t.tgenabled = 'A') THEN
-        RETURN NULL;
+    IF TG_ARGV[0] = 'both' AND (asked <> '' OR coalesce(current_setting('pgtrigger.ignore', true), '') <> '' OR current_setting('session_replication_role') = 'replica') THEN
+        IF EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = TG_RELID AND t.tgname = 'trigger_ops_witness_' || lower(TG_OP) AND t.tgenabled = 'A') THEN
+            RETURN NULL;
+        END IF;
     END IF;
-    IF TG_ARGV[2] = 'replica' AND current_setting('session_replication_role') <> 'replica'
-       AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = TG_RELID AND t.tgname = TG_NAME AND t.tgenabled = 'R') THEN
-        RETURN NULL;  -- somebody had it fire for everybody; the other one has this row
+    IF TG_ARGV[2] = 'replica' AND current_setting('session_replication_role') <> 'replica' THEN
+        IF NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = TG_RELID AND t.tgname = TG_NAME AND t.tgenabled = 'R') THEN
+            RETURN NULL;  -- somebody had it fire for everybody; the other one has this row
+        END IF;
     END IF;
     IF current_setting('extra_float_digits') IN ('1', '2', '3') AND starts_with(current_setting('DateStyle'), 'ISO') AND current_setting('IntervalStyle') <> 'sql_standard' THEN
         NULL;
@@ -215,13 +217,15 @@ BEGIN
     END IF;
     IF asked <> '' THEN
         INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, at)
-        SELECT t.session_id, n.next, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, 'session', clock_timestamp()
+        SELECT t.session_id, 1 + coalesce((SELECT c.number FROM {home}.trigger_ops_change c WHERE c.session_id = t.session_id ORDER BY c.number DESC LIMIT 1), 0),
+               this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, 'session', clock_timestamp()
           FROM ONLY {home}.trigger_ops_sessiontransaction t
-          JOIN ONLY {home}.trigger_ops_session s ON s.id = t.session_id
-         CROSS JOIN LATERAL (SELECT 1 + coalesce((SELECT c.number FROM {home}.trigger_ops_change c WHERE c.session_id = t.session_id
-                                                   ORDER BY c.number DESC LIMIT 1), 0) AS next) n
-         WHERE t.transaction = this AND t.session_id::text = asked AND t.at >= transaction_timestamp() AND n.next <= s.most_rows;
+         WHERE t.transaction = this AND t.session_id::text = asked AND t.at >= transaction_timestamp()
+        RETURNING session_id, number - (SELECT s.most_rows FROM ONLY {home}.trigger_ops_session s WHERE s.id = session_id) INTO whose, beyond;
         IF FOUND THEN
+            IF (beyond <= 0) IS NOT TRUE THEN
+                PERFORM {home}.trigger_ops_allowance(whose, 0::bigint);
+            END IF;
             RETURN NULL;
         END IF;
     END IF;
