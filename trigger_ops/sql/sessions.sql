@@ -262,9 +262,8 @@ BEGIN
                     pg_notify('trigger_ops_session', s.id::text)::text END
           INTO one
           FROM ONLY {home}.trigger_ops_session s
-          LEFT JOIN LATERAL (SELECT t.at FROM ONLY {home}.trigger_ops_sessiontransaction t WHERE t.session_id = s.id ORDER BY t.at DESC LIMIT 1) newest ON true
          WHERE s.id = CASE WHEN wanted ~ '^[1-9][0-9]{{0,17}}$' THEN wanted::bigint END AND s.state = 'active' AND s.expires > clock_timestamp()
-           AND s.role = session_user AND (coalesce(newest.at, s.activated) + s.idle > clock_timestamp() OR NOT {home}.trigger_ops_is_idle(s.id));
+           AND s.role = session_user AND (s.activated + s.idle > clock_timestamp() OR NOT {home}.trigger_ops_is_idle(s.id));
         IF one.id IS NULL THEN
             PERFORM {home}.trigger_ops_no_entry(wanted);
         ELSIF is_new AND one.writes THEN
@@ -333,18 +332,26 @@ END
 $body$
 
 -- is_idle --
--- Whether nothing was done in a session for as long as it may be idle. Transactions are told by when they began: one that
--- lasted for longer shows by what it wrote, or by the lock that it holds still. Only called by functions with a search_path of their own.
+-- Whether nothing was done in a session for as long as it may be idle. Transactions are told by when they began, which nearly always
+-- answers: one that lasted for longer shows by what it wrote, or by the lock that it holds still. Only called by functions with a
+-- search_path of their own.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_is_idle(session bigint) RETURNS boolean
-    LANGUAGE sql AS $body$
-    SELECT coalesce(greatest(s.activated,
-                    (SELECT max(t.at) FROM ONLY {home}.trigger_ops_sessiontransaction t WHERE t.session_id = s.id),
-                    (SELECT max(c.at) FROM {home}.trigger_ops_change c WHERE c.session_id = s.id),
-                    (SELECT max(m.at) FROM {home}.trigger_ops_sessionstatement m WHERE m.session_id = s.id)) + s.idle <= clock_timestamp(), true)
-           AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = 1953656688 AND l.objid = s.id::oid
-                              AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) AND l.pid <> pg_backend_pid())
-      FROM ONLY {home}.trigger_ops_session s
-     WHERE s.id = session
+    LANGUAGE plpgsql AS $body$
+BEGIN
+    PERFORM FROM ONLY {home}.trigger_ops_session s
+      WHERE s.id = session AND (SELECT t.at FROM ONLY {home}.trigger_ops_sessiontransaction t WHERE t.session_id = s.id ORDER BY t.at DESC LIMIT 1) + s.idle > clock_timestamp();
+    IF FOUND THEN
+        RETURN false;
+    END IF;
+    RETURN (SELECT coalesce(greatest(s.activated,
+                                     (SELECT max(t.at) FROM ONLY {home}.trigger_ops_sessiontransaction t WHERE t.session_id = s.id),
+                                     (SELECT max(c.at) FROM {home}.trigger_ops_change c WHERE c.session_id = s.id),
+                                     (SELECT max(m.at) FROM {home}.trigger_ops_sessionstatement m WHERE m.session_id = s.id)) + s.idle <= clock_timestamp(), true)
+                   AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.classid = 1953656688 AND l.objid = s.id::oid
+                                      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) AND l.pid <> pg_backend_pid())
+              FROM ONLY {home}.trigger_ops_session s
+             WHERE s.id = session);
+END
 $body$
 
 -- state_machine --
