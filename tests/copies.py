@@ -29,9 +29,6 @@ SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c
  WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
    AND c.relpersistence <> 't'"""
 
-# What was rolled back leaves pages, by which PostgreSQL guesses how many rows there are.
-_WITH_PAGES = f"SELECT * FROM ({_TABLES} AND pg_relation_size(c.oid) > 0) one"
-
 _REFERRING = """
 WITH RECURSIVE named(oid) AS (
     SELECT one::regclass::oid FROM unnest(%s::text[]) one
@@ -261,8 +258,7 @@ def _restore(connection: Any, contents: Contents, since: str) -> None:
         raise Spoilt
     # Witnesses and guards stay on and what pgtrigger put there does not.
     _ask(connection, "SET session_replication_role = replica")
-    filled = set(_names(connection, _WITH_PAGES)) & contents.tables.keys() - contents.rows.keys()
-    emptied = _empty(connection, sorted({*_changed(connection, contents.tables, since), *filled}))
+    emptied = _empty(connection, _changed(connection, contents.tables, since))
     # That a witnessed table was emptied is on record now. In turn:
     numbers = {**contents.tables, **dict.fromkeys(emptied & contents.tables.keys(), 0)}
     emptied |= _empty(connection, _changed(connection, numbers, None))

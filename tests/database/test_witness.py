@@ -270,6 +270,8 @@ def test_truncate_is_on_record_wherever_it_arrives(
         "INSERT INTO past_receipt (number) SELECT 'r' FROM generate_series(1, 30)",
     )
     do(guarded, "ANALYZE past_receipt")
+    # The copied database has pages of what tests took back.
+    do(guarded, "VACUUM awkward_measurement_2024")
     do(guarded, f"TRUNCATE {table}")
     watched = "awkward_measurement_2024" if "measurement" in table else "past_receipt"
     rows = {"rows_estimated": 30 if watched == "past_receipt" else 0}
@@ -282,7 +284,7 @@ FILL = "INSERT INTO past_receipt (number) SELECT repeat('r', 12) FROM generate_s
 @pytest.mark.parametrize(
     ("before", "estimated"),
     [
-        ([], 0),
+        (["VACUUM past_receipt"], 0),
         ([FILL.format(50)], None),
         ([FILL.format(50), "ANALYZE past_receipt"], 50),
         ([FILL.format(50), "VACUUM past_receipt"], 50),

@@ -119,6 +119,11 @@ class Migration(migrations.Migration):
             model_name='change',
             name='trigger_ops_change_session',
         ),
+        # It would be read anew for each row that is recorded.
+        migrations.RemoveConstraint(
+            model_name='change',
+            name='trigger_ops_change_number',
+        ),
         migrations.RemoveField(
             model_name='sessionstatement',
             name='digest',

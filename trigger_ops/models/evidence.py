@@ -164,9 +164,6 @@ class Change(models.Model):
         verbose_name_plural = _("changes")
         default_permissions = ("view",)
         select_on_save = True
-        constraints = [
-            models.CheckConstraint(condition=Q(number__gte=0), name="trigger_ops_change_number")
-        ]
         indexes = [
             models.Index(fields=["session", "number"], name="trigger_ops_change_number_of"),
             models.Index(

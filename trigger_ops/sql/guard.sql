@@ -182,7 +182,6 @@ DECLARE
     asked text := coalesce(current_setting('trigger_ops.session', true), '');
     style text[];
     whose bigint;
-    beyond bigint;
     why text;
     was jsonb;
     is_now jsonb;
@@ -217,15 +216,14 @@ BEGIN
     END IF;
     IF asked <> '' THEN
         INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, at)
-        SELECT t.session_id, 1 + coalesce((SELECT c.number FROM {home}.trigger_ops_change c WHERE c.session_id = t.session_id ORDER BY c.number DESC LIMIT 1), 0),
-               this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, 'session', clock_timestamp()
-          FROM ONLY {home}.trigger_ops_sessiontransaction t
-         WHERE t.transaction = this AND t.session_id::text = asked AND t.at >= transaction_timestamp()
-        RETURNING session_id, number - (SELECT s.most_rows FROM ONLY {home}.trigger_ops_session s WHERE s.id = session_id) INTO whose, beyond;
+        SELECT one.session_id, one.next, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, 'session', clock_timestamp()
+          FROM (SELECT t.session_id,
+                       1 + coalesce((SELECT c.number FROM {home}.trigger_ops_change c WHERE c.session_id = t.session_id ORDER BY c.number DESC LIMIT 1), 0) AS next,
+                       (SELECT s.most_rows FROM ONLY {home}.trigger_ops_session s WHERE s.id = t.session_id) AS most
+                  FROM ONLY {home}.trigger_ops_sessiontransaction t
+                 WHERE t.transaction = this AND t.session_id::text = asked AND t.at >= transaction_timestamp() OFFSET 0) one
+         WHERE one.next <= one.most;
         IF FOUND THEN
-            IF (beyond <= 0) IS NOT TRUE THEN
-                PERFORM {home}.trigger_ops_allowance(whose, 0::bigint);
-            END IF;
             RETURN NULL;
         END IF;
     END IF;
