@@ -33,14 +33,15 @@ demo-reset: $(STAMP)
 	@"$(BIN)/python" -m demo_site.embedded reset
 
 PYTEST = "$(BIN)/python" -W error::ResourceWarning -m pytest -n $(WORKERS) --dist worksteal
+# A browser is at work in them: they have a process of their own, and one that never answers is ended.
+PAGES = $(PYTEST) -m browser --timeout 300 --timeout-method thread
 
 test: $(STAMP)
 	$(PYTEST) $(TESTS)
-	$(if $(TESTS),,$(PYTEST) -m browser tests/browser)
+	$(if $(TESTS),,$(PAGES) tests/browser)
 
-# A browser is at work in them: they have a process of their own.
 test-pages: $(STAMP)
-	$(PYTEST) -m browser $(or $(TESTS),tests/browser)
+	$(PAGES) $(or $(TESTS),tests/browser)
 
 screenshots: $(STAMP)
 	SCREENSHOTS=1 $(PYTEST) -n 1 -m browser tests/browser/test_screenshots.py

@@ -47,6 +47,7 @@ class Visitor:
         self.amiss: list[str] = []
         self._demo = demo
         self._expected = False
+        self._runs_scripts = options.get("java_script_enabled", True)
         given = {"locale": "en-US", "timezone_id": "UTC", **DESK, **options}
         self._context = new_context(storage_state=demo.cookies.get(name), **given)
         self._context.add_init_script(_WATCH)
@@ -93,17 +94,23 @@ class Visitor:
         """Return what axe finds wrong for people who see, hear or point otherwise than most.
 
         By all of its rules, those of its best practices too, or by some; on the whole page, or
-        within what a selector finds.
+        within what a selector finds. Axe is a script that waits for itself: where scripts are off
+        it would never answer, and is not asked.
         """
+        if not self._runs_scripts:
+            return []
         options = {"runOnly": {"type": "rule", "values": list(rules)}} if rules else None
         with self.unheard():
             found = Axe().run(self.page, context=within, options=options).response["violations"]
         return [f"{one['id']}: {[node['target'] for node in one['nodes']]}" for one in found]
 
     def turns(self, scheme: Any) -> None:
-        """Turn light or dark, and wait until every colour has changed."""
+        """Turn light or dark, and wait until every colour has changed, or for two seconds."""
         self.page.emulate_media(color_scheme=scheme)
-        self.page.evaluate("Promise.all(document.getAnimations().map(one => one.finished))")
+        for _ in range(40):
+            if not self.page.evaluate("document.getAnimations().length"):
+                break
+            self.page.wait_for_timeout(50)
 
     def overflow(self) -> int:
         """Return by how many pixels the page is wider than its window."""

@@ -45,7 +45,7 @@ def test_every_page_opens_and_looks_like_ours(themed: Demo, visit: Callable[...,
     assert style(visitor, ".tops-table th", "fontWeight") == "600"
     assert style(visitor, ".tops-state.tops-bad", "color") == "rgb(163, 19, 31)"
     assert style(visitor, ".tops-table td", "borderBottomStyle") == "solid"
-    assert style(visitor, ".tops-sentence", "borderLeftWidth") == "4px"
+    assert style(visitor, ".tops-sentence", "borderLeftStyle") == "solid"
     visitor.opens("/admin/trigger_ops/trigger/at/past.PriceList:read_only/")
     assert style(visitor, ".tops-diff del", "backgroundColor") == "rgb(251, 223, 225)"
     assert style(visitor, ".tops-diff td", "verticalAlign") == "top"
