@@ -176,6 +176,9 @@ def _heartbeat() -> str:
     """Tell how a heartbeat stands, not where it goes: "asked", "none", or "wrong"."""
     try:
         url = conf.heartbeat_url()
-        return "asked" if url and target_of(url) else "none"
+        if not url:
+            return "none"
+        target_of(url)
     except (BadSettings, ValueError):
         return "wrong"
+    return "asked"
