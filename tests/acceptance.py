@@ -320,14 +320,12 @@ ACCEPTANCE: dict[int, Shown] = {
 
 WHOLE = (
     "tests/catalog",
-    "tests/inspection",
-    "tests/sessions",
+    "tests/sessions/test_errors.py",
+    "tests/sessions/test_nesting.py",
+    "tests/sessions/test_statements.py",
+    "tests/sessions/test_transactions.py",
     "tests/tampering",
-    "tests/tasks/test_trouble.py",
-    "tests/weaknesses/test_joining.py",
     "tests/weaknesses/test_reading.py",
-    "tests/weaknesses/test_tampering.py",
-    "tests/weaknesses/test_transactions.py",
 )
 """What another driver or server could make a difference to in every test."""
 
