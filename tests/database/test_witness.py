@@ -458,16 +458,72 @@ def test_a_session_writes_as_many_rows_as_it_may_and_no_more(
     assert [number for (number,) in numbers] == list(range(1, 11))
 
 
-@pytest.mark.parametrize("forged", ["{this},{session},0", "{this},{session},-5000"])
-def test_a_forged_count_is_found_at_commit(guarded: BaseDatabaseWrapper, forged: str) -> None:
+FORGED = ["0", "-5000", "1", "9", "11", "2147483647", "9" * 30, "", "many", "1,2", "1; --"]
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_a_forged_place_to_look_from_changes_no_number(
+    guarded: BaseDatabaseWrapper, forged: str
+) -> None:
     session = open_session(guarded, RECEIPT, most_rows=10)
-    with refused("TO007"), in_session(guarded, session):
-        this = one(guarded, "SELECT pg_current_xact_id()::text")
-        for _ in range(3):
-            setting = forged.format(this=this, session=session)
-            do(guarded, "SELECT set_config('trigger_ops.rows', %s, true)", setting)
-            do(guarded, "INSERT INTO past_receipt (number) SELECT 'r' FROM generate_series(1, 5)")
-    assert receipts(guarded) == []
+
+    def writes(rows: int) -> None:
+        do(guarded, "SELECT set_config('trigger_ops.row', %s, true)", forged)
+        do(guarded, f"INSERT INTO past_receipt (number) SELECT 'r' FROM generate_series(1, {rows})")
+
+    # Such a number is refused by PostgreSQL itself: the row is not written either.
+    with contextlib.ExitStack() as stack:
+        if len(forged) > 10:
+            stack.enter_context(refused("22003"))
+        stack.enter_context(in_session(guarded, session))
+        writes(2)
+        writes(4)
+    with refused("22003" if len(forged) > 10 else "TO007"), in_session(guarded, session):
+        writes(2)
+        writes(3)
+    numbers = do(guarded, "SELECT number FROM trigger_ops_change ORDER BY number")
+    assert [number for (number,) in numbers] == ([] if len(forged) > 10 else list(range(1, 7)))
+    assert len(receipts(guarded)) == len(numbers)
+
+
+def test_rows_are_numbered_through_savepoints_and_beside_other_sessions(
+    guarded: BaseDatabaseWrapper,
+) -> None:
+    first, second = open_session(guarded, RECEIPT), open_session(guarded, RECEIPT)
+    write = "INSERT INTO past_receipt (number) SELECT 'r' FROM generate_series(1, {})".format
+
+    def number(session: int) -> None:
+        do(guarded, "SELECT set_config('trigger_ops.session', %s, true)", str(session))
+
+    with in_session(guarded, second, first):
+        number(first)
+        do(guarded, write(100))
+        do(guarded, "SAVEPOINT before")
+        do(guarded, write(200))
+        do(guarded, "ROLLBACK TO SAVEPOINT before")
+        do(guarded, write(10))
+        number(second)
+        do(guarded, write(70))
+        number(first)
+        do(guarded, write(30))
+    with in_session(guarded, first):
+        do(guarded, write(65))
+    rows = do(guarded, "SELECT session_id, number FROM trigger_ops_change ORDER BY 1, 2")
+    assert rows == [(first, n) for n in range(1, 206)] + [(second, n) for n in range(1, 71)]
+
+
+def test_a_row_is_never_allowed_by_one_of_another_transaction(
+    guarded: BaseDatabaseWrapper,
+) -> None:
+    session = open_session(guarded, RECEIPT)
+    with in_session(guarded, session):
+        do(guarded, "INSERT INTO past_receipt (number) VALUES ('in a session')")
+    with transaction(guarded):
+        do(guarded, "SELECT set_config('trigger_ops.session', %s, true)", str(session))
+        do(guarded, "SELECT set_config('trigger_ops.row', '1', true)")
+        do(guarded, "INSERT INTO past_receipt (number) VALUES ('in none')")
+    rows = do(guarded, "SELECT session_id, number, new ->> 'number' FROM trigger_ops_change")
+    assert rows == [(session, 1, "in a session")]
 
 
 # Hostile tables -----------------------------------------------------------------------------------

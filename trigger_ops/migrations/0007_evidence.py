@@ -148,6 +148,11 @@ class Migration(migrations.Migration):
             name='template',
             field=models.TextField(blank=True, db_default='', verbose_name='template'),
         ),
+        migrations.AddField(
+            model_name='change',
+            name='most_rows',
+            field=models.IntegerField(blank=True, null=True, verbose_name='rows at most'),
+        ),
         migrations.AddIndex(
             model_name='change',
             index=models.Index(fields=['session', 'number'], name='trigger_ops_change_number_of'),

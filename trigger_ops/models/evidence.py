@@ -140,7 +140,8 @@ class Change(models.Model):
 
     ``cause`` is session, or for rows that belong to none: ignore (pgtrigger.ignore was set),
     replica (session_replication_role was) or truncate. ``number`` counts the rows of a session,
-    as far as transactions that run beside each other can see. ``role``, ``application`` and ``address``
+    as far as transactions that run beside each other can see; ``most_rows`` is how many that one
+    may write, where a row was recorded by itself. ``role``, ``application`` and ``address``
     are kept for rows of no session; a session's transaction knows its own.
     """
 
@@ -150,6 +151,7 @@ class Change(models.Model):
     schema = models.TextField(_("schema"))
     table = models.TextField(_("table"))
     number = models.IntegerField(_("number"), db_default=0)
+    most_rows = models.IntegerField(_("rows at most"), null=True, blank=True)
     op = models.CharField(_("operation"), max_length=8)
     old = models.JSONField(_("old row"), null=True, blank=True)
     new = models.JSONField(_("new row"), null=True, blank=True)

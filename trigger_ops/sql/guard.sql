@@ -173,13 +173,15 @@ $body$
 -- witness_row --
 -- Records one row written while something is ignored, or as a replica, with what it was and is. Where statements are witnessed as
 -- a whole ("both"), it leaves to that what that will see: a setting that is still there when the statement ends.
--- What most rows need is one statement here, and not functions of its own, which would cost a quarter of the time. A row is
--- numbered after the last one of its session on record, which nobody can forge.
+-- What most rows need is one statement here, and not functions of its own, which would cost a quarter of the time: a row is
+-- numbered after the last one of its session on record, and allowed by it, where that is of this transaction. Nobody can forge
+-- one. The setting trigger_ops.row only says from which number to look: with a wrong one this row is as the first.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_witness_row() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $body$
 DECLARE
     this bigint := pg_current_xact_id()::text::bigint;
     asked text := coalesce(current_setting('trigger_ops.session', true), '');
+    hint text := coalesce(current_setting('trigger_ops.row', true), '');
     style text[];
     whose bigint;
     why text;
@@ -214,15 +216,13 @@ BEGIN
         was := was || TG_ARGV[1]::jsonb;
         is_now := is_now || TG_ARGV[1]::jsonb;
     END IF;
-    IF asked <> '' THEN
-        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, at)
-        SELECT one.session_id, one.next, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, 'session', clock_timestamp()
-          FROM (SELECT t.session_id,
-                       1 + coalesce((SELECT c.number FROM {home}.trigger_ops_change c WHERE c.session_id = t.session_id ORDER BY c.number DESC LIMIT 1), 0) AS next,
-                       (SELECT s.most_rows FROM ONLY {home}.trigger_ops_session s WHERE s.id = t.session_id) AS most
-                  FROM ONLY {home}.trigger_ops_sessiontransaction t
-                 WHERE t.transaction = this AND t.session_id::text = asked AND t.at >= transaction_timestamp() OFFSET 0) one
-         WHERE one.next <= one.most;
+    IF asked <> '' AND hint <> '' AND asked || hint ~ '^[0-9]+$' THEN
+        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, at, most_rows)
+        SELECT one.session_id, 1 + one.number, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, 'session', clock_timestamp(), one.most_rows
+          FROM (SELECT c.session_id, c.number, c.most_rows, c.transaction, c.at FROM ONLY {home}.trigger_ops_change c
+                 WHERE c.session_id = asked::bigint AND c.number >= hint::integer ORDER BY c.number DESC LIMIT 1) one
+         WHERE one.transaction = this AND one.at >= transaction_timestamp() AND one.number < one.most_rows
+           AND (one.number % 64 > 0 OR set_config('trigger_ops.row', one.number::text, true) <> '');
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -232,8 +232,9 @@ BEGIN
         why := 'replica';  -- the role was, when the row was written
     END IF;
     IF whose IS NOT NULL THEN
-        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, at)
-        VALUES (whose, {home}.trigger_ops_allowance(whose, 1::bigint), this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, why, clock_timestamp());
+        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, at, most_rows)
+        VALUES (whose, set_config('trigger_ops.row', {home}.trigger_ops_allowance(whose, 1::bigint)::text, true)::integer, this, TG_TABLE_SCHEMA, TG_TABLE_NAME,
+                TG_OP, was, is_now, why, clock_timestamp(), (SELECT s.most_rows FROM ONLY {home}.trigger_ops_session s WHERE s.id = whose));
     ELSIF why IS NOT NULL THEN
         INSERT INTO {home}.trigger_ops_change (transaction, schema, "table", op, old, new, cause, role, application, address, at)
         VALUES (this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, why,
