@@ -469,7 +469,10 @@ def test_a_forged_place_to_look_from_changes_no_number(
 
     def writes(rows: int) -> None:
         do(guarded, "SELECT set_config('trigger_ops.row', %s, true)", forged)
-        do(guarded, f"INSERT INTO past_receipt (number) SELECT 'r' FROM generate_series(1, {rows})")
+        do(
+            guarded,
+            f"INSERT INTO past_receipt (number) SELECT 'r' FROM generate_series(1, {rows})",
+        )
 
     # Such a number is refused by PostgreSQL itself: the row is not written either.
     with contextlib.ExitStack() as stack:

@@ -150,5 +150,6 @@ def test_what_already_is_as_it_should_be_is_not_touched(act: str) -> None:
     before = dict(run(versions))
     DAMAGES[act](live)
     acts.install()
-    changed = {oid for oid, version in before.items() if dict(run(versions)).get(oid) != version}
+    after = dict(run(versions))
+    changed = {oid for oid, version in before.items() if after.get(oid) != version}
     assert changed <= {live.oid, live.function_oid}
