@@ -216,7 +216,7 @@ BEGIN
         was := was || TG_ARGV[1]::jsonb;
         is_now := is_now || TG_ARGV[1]::jsonb;
     END IF;
-    IF asked <> '' AND hint <> '' AND asked || hint ~ '^[0-9]+$' THEN
+    IF asked || ' ' || hint ~ '^[0-9]{{1,18}} [0-9]{{1,9}}$' THEN
         INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, at, most_rows)
         SELECT one.session_id, 1 + one.number, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, 'session', clock_timestamp(), one.most_rows
           FROM (SELECT c.session_id, c.number, c.most_rows, c.transaction, c.at FROM ONLY {home}.trigger_ops_change c
