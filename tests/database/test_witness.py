@@ -458,24 +458,34 @@ def test_a_session_writes_as_many_rows_as_it_may_and_no_more(
     assert [number for (number,) in numbers] == list(range(1, 11))
 
 
-FORGED = ["0", "-5000", "1", "9", "11", "2147483647", "9" * 30, "", "many", "1,2", "1; --"]
+FORGED = ["0", "-5000", "<this>", "<this>,1", "2147483647", "9" * 30, "", "many", "1; --"]
+
+
+def says(connection: BaseDatabaseWrapper, forged: str) -> None:
+    """Set trigger_ops.row, where "<this>" is the number of the transaction: a row is before."""
+    statement = "SELECT set_config('trigger_ops.row', replace(%s, '<this>', pg_current_xact_id()::text), true)"
+    do(connection, statement, forged)
 
 
 @pytest.mark.parametrize("forged", FORGED)
-def test_a_forged_place_to_look_from_changes_no_number(
+def test_saying_that_there_is_a_row_before_changes_no_number(
     guarded: BaseDatabaseWrapper, forged: str
 ) -> None:
     session = open_session(guarded, RECEIPT, most_rows=10)
 
     def writes(rows: int) -> None:
-        do(guarded, "SELECT set_config('trigger_ops.row', %s, true)", forged)
+        says(guarded, forged)
         do(
             guarded,
             f"INSERT INTO past_receipt (number) SELECT 'r' FROM generate_series(1, {rows})",
         )
 
     with in_session(guarded, session):
+        do(guarded, "INSERT INTO past_receipt (number) VALUES ('r')")
+        writes(1)
+        do(guarded, "SAVEPOINT before")
         writes(2)
+        do(guarded, "ROLLBACK TO SAVEPOINT before")
         writes(4)
     with refused("TO007"), in_session(guarded, session):
         writes(2)
@@ -483,6 +493,53 @@ def test_a_forged_place_to_look_from_changes_no_number(
     numbers = do(guarded, "SELECT number FROM trigger_ops_change ORDER BY number")
     assert [number for (number,) in numbers] == list(range(1, 7))
     assert len(receipts(guarded)) == 6
+
+
+def test_whoever_says_so_on_a_connection_without_one_writes_nothing(
+    guarded: BaseDatabaseWrapper, second_connection: Connect
+) -> None:
+    session, other = open_session(guarded, RECEIPT), second_connection()
+
+    def writes() -> None:
+        says(other, "<this>")
+        do(other, "INSERT INTO past_receipt (number) VALUES ('r')")
+
+    with pytest.raises(DatabaseError, match="currval"), in_session(other, session):
+        writes()
+    assert receipts(guarded) == []
+    assert rows_on_record(guarded) == []
+
+
+def test_the_limit_is_looked_up_for_each_256th_row(
+    guarded: BaseDatabaseWrapper, second_connection: Connect
+) -> None:
+    """What others wrote in the session meanwhile counts from then on."""
+    session, other = open_session(guarded, RECEIPT, most_rows=700), second_connection()
+    write = "INSERT INTO past_receipt (number) SELECT 'r' FROM generate_series(1, {})".format
+    with in_session(guarded, session):
+        do(guarded, write(10))
+        with in_session(other, session):
+            do(other, write(300))
+        do(guarded, write(250))
+    kept = [
+        do(
+            guarded,
+            "SELECT number, up_to FROM trigger_ops_change WHERE transaction = %s ORDER BY id",
+            one,
+        )
+        for (one,) in do(
+            guarded, "SELECT transaction FROM trigger_ops_change GROUP BY 1 ORDER BY min(id)"
+        )
+    ]
+    to_256 = [(n, 256) for n in range(1, 257)]
+    assert kept == [
+        to_256 + [(n, 556) for n in range(301, 305)],
+        to_256 + [(n, 512) for n in range(257, 301)],
+    ]
+    with in_session(guarded, session):
+        do(guarded, write(396))
+    with refused("TO007"), in_session(guarded, session):
+        do(guarded, write(1))
 
 
 def test_rows_are_numbered_through_savepoints_and_beside_other_sessions(
@@ -498,7 +555,7 @@ def test_rows_are_numbered_through_savepoints_and_beside_other_sessions(
         number(first)
         do(guarded, write(100))
         do(guarded, "SAVEPOINT before")
-        do(guarded, write(200))
+        do(guarded, write(300))
         do(guarded, "ROLLBACK TO SAVEPOINT before")
         do(guarded, write(10))
         number(second)
@@ -511,44 +568,18 @@ def test_rows_are_numbered_through_savepoints_and_beside_other_sessions(
     assert rows == [(first, n) for n in range(1, 206)] + [(second, n) for n in range(1, 71)]
 
 
-@pytest.mark.parametrize("when", ["before", "meanwhile"])
 def test_a_row_is_never_allowed_by_one_of_another_transaction(
-    guarded: BaseDatabaseWrapper, second_connection: Connect, when: str
+    guarded: BaseDatabaseWrapper,
 ) -> None:
-    session, other = open_session(guarded, RECEIPT), second_connection()
-
-    def writes_in_it() -> None:
-        with in_session(other, session):
-            do(other, "INSERT INTO past_receipt (number) VALUES ('in a session')")
-
-    if when == "before":
-        writes_in_it()
+    session = open_session(guarded, RECEIPT)
+    with in_session(guarded, session):
+        do(guarded, "INSERT INTO past_receipt (number) VALUES ('in a session')")
     with transaction(guarded):
-        one(guarded, "SELECT pg_current_xact_id()::text")
-        if when == "meanwhile":
-            writes_in_it()
         do(guarded, "SELECT set_config('trigger_ops.session', %s, true)", str(session))
-        do(guarded, "SELECT set_config('trigger_ops.row', '1', true)")
+        says(guarded, "<this>")
         do(guarded, "INSERT INTO past_receipt (number) VALUES ('in none')")
     rows = do(guarded, "SELECT session_id, number, new ->> 'number' FROM trigger_ops_change")
     assert rows == [(session, 1, "in a session")]
-
-
-def test_a_row_is_never_allowed_by_one_from_before_a_restore(guarded: BaseDatabaseWrapper) -> None:
-    """In a cluster that was restored, an older transaction had the same number."""
-    session = open_session(guarded, RECEIPT)
-    with transaction(guarded):
-        do(
-            guarded,
-            'INSERT INTO trigger_ops_change (session_id, number, transaction, schema, "table", op, '
-            "cause, at, most_rows) VALUES (%s, 1, pg_current_xact_id()::text::bigint, 'public', "
-            "'past_receipt', 'INSERT', 'session', now() - interval '1 day', 10)",
-            session,
-        )
-        do(guarded, "SELECT set_config('trigger_ops.session', %s, true)", str(session))
-        do(guarded, "SELECT set_config('trigger_ops.row', '1', true)")
-        do(guarded, "INSERT INTO past_receipt (number) VALUES ('in none')")
-    assert do(guarded, "SELECT number, new FROM trigger_ops_change") == [(1, None)]
 
 
 # Hostile tables -----------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ CREATE OR REPLACE FUNCTION trigger_ops_gate(trigger_name name) RETURNS boolean L
 ALTER FUNCTION trigger_ops_gate(name) RESET enable_seqscan;
 DROP INDEX trigger_ops_change_number_of, trigger_ops_ledger_of;
 CREATE INDEX trigger_ops_change_session ON trigger_ops_change (session_id, transaction);
-ALTER TABLE trigger_ops_change DROP COLUMN most_rows, ADD CONSTRAINT trigger_ops_change_number CHECK (number >= 0);
+ALTER TABLE trigger_ops_change DROP COLUMN up_to, ADD CONSTRAINT trigger_ops_change_number CHECK (number >= 0);
 ALTER TABLE trigger_ops_sessionstatement ADD COLUMN digest varchar(64) NOT NULL;
 ALTER TABLE trigger_ops_sessiontransaction DROP COLUMN template, ADD COLUMN rows_before bigint NOT NULL DEFAULT 0;
 ALTER TABLE trigger_ops_ledgerentry DROP COLUMN transaction;

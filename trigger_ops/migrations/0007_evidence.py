@@ -150,8 +150,8 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='change',
-            name='most_rows',
-            field=models.IntegerField(blank=True, null=True, verbose_name='rows at most'),
+            name='up_to',
+            field=models.IntegerField(blank=True, null=True, verbose_name='up to number'),
         ),
         migrations.AddIndex(
             model_name='change',

@@ -140,9 +140,10 @@ class Change(models.Model):
 
     ``cause`` is session, or for rows that belong to none: ignore (pgtrigger.ignore was set),
     replica (session_replication_role was) or truncate. ``number`` counts the rows of a session,
-    as far as transactions that run beside each other can see; ``most_rows`` is how many that one
-    may write, where a row was recorded by itself. ``role``, ``application`` and ``address``
-    are kept for rows of no session; a session's transaction knows its own.
+    as far as transactions that run beside each other can see; ``up_to`` is how far those that
+    follow it in its transaction need not look at the session's limit again. ``role``,
+    ``application`` and ``address`` are kept for rows of no session; a session's transaction knows
+    its own.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -151,7 +152,7 @@ class Change(models.Model):
     schema = models.TextField(_("schema"))
     table = models.TextField(_("table"))
     number = models.IntegerField(_("number"), db_default=0)
-    most_rows = models.IntegerField(_("rows at most"), null=True, blank=True)
+    up_to = models.IntegerField(_("up to number"), null=True, blank=True)
     op = models.CharField(_("operation"), max_length=8)
     old = models.JSONField(_("old row"), null=True, blank=True)
     new = models.JSONField(_("new row"), null=True, blank=True)

@@ -13,8 +13,9 @@ DECLARE
 BEGIN
     IF asked <> '' THEN
         -- What was decided for another row of this transaction, as long as the session lasts: for most rows nothing else is asked.
-        PERFORM FROM ONLY {home}.trigger_ops_decision d JOIN ONLY {home}.trigger_ops_session s ON s.id = d.session_id
-          WHERE d.transaction = this AND d.trigger = trigger_name::text AND d.session_id::text = asked AND d.at >= transaction_timestamp()
+        PERFORM FROM ONLY {home}.trigger_ops_session s
+          WHERE s.id = (SELECT d.session_id FROM ONLY {home}.trigger_ops_decision d
+                         WHERE d.transaction = this AND d.trigger = trigger_name::text AND d.session_id::text = asked AND d.at >= transaction_timestamp())
             AND s.state = 'active' AND s.expires > clock_timestamp();
         IF FOUND THEN
             RETURN true;
@@ -173,20 +174,22 @@ $body$
 -- witness_row --
 -- Records one row written while something is ignored, or as a replica, with what it was and is. Where statements are witnessed as
 -- a whole ("both"), it leaves to that what that will see: a setting that is still there when the statement ends.
--- What most rows need is one statement here, and not functions of its own, which would cost a quarter of the time: a row is
--- numbered after the last one of its session on record, and allowed by it, where that is of this transaction. Nobody can forge
--- one. The setting trigger_ops.row only says from which number to look: with a wrong one this row is as the first.
+-- What most rows need is one statement of one step: a row is numbered after the one that this connection put on record before it,
+-- and allowed by it, where that is of this transaction and session. Nobody can forge that one, nor which it is, without a right to
+-- the sequence. How many rows the session has is looked up for each 256th. The setting trigger_ops.row says that there is one before.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_witness_row() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $body$
 DECLARE
     this bigint := pg_current_xact_id()::text::bigint;
     asked text := coalesce(current_setting('trigger_ops.session', true), '');
-    hint text := coalesce(current_setting('trigger_ops.row', true), '');
     style text[];
     whose bigint;
     why text;
     was jsonb;
     is_now jsonb;
+    last bigint;
+    moment timestamptz;
+    place bigint;
 BEGIN
     IF TG_ARGV[0] = 'both' AND (asked <> '' OR coalesce(current_setting('pgtrigger.ignore', true), '') <> '' OR current_setting('session_replication_role') = 'replica') THEN
         IF EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = TG_RELID AND t.tgname = 'trigger_ops_witness_' || lower(TG_OP) AND t.tgenabled = 'A') THEN
@@ -216,13 +219,13 @@ BEGIN
         was := was || TG_ARGV[1]::jsonb;
         is_now := is_now || TG_ARGV[1]::jsonb;
     END IF;
-    IF asked || ' ' || hint ~ '^[0-9]{{1,18}} [0-9]{{1,9}}$' THEN
-        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, at, most_rows)
-        SELECT one.session_id, 1 + one.number, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, 'session', clock_timestamp(), one.most_rows
-          FROM (SELECT c.session_id, c.number, c.most_rows, c.transaction, c.at FROM ONLY {home}.trigger_ops_change c
-                 WHERE c.session_id = asked::bigint AND c.number >= hint::integer ORDER BY c.number DESC LIMIT 1) one
-         WHERE one.transaction = this AND one.at >= transaction_timestamp() AND one.number < one.most_rows
-           AND (one.number % 64 > 0 OR set_config('trigger_ops.row', one.number::text, true) <> '');
+    IF current_setting('trigger_ops.row', true) = this::text THEN
+        last := currval('{home}.trigger_ops_change_id_seq'::regclass);
+        moment := clock_timestamp();  -- in the statement itself it would be a plan of two more steps
+        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, at, up_to)
+        SELECT c.session_id, c.number + 1, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, 'session', moment, c.up_to
+          FROM ONLY {home}.trigger_ops_change c
+         WHERE c.id = last AND c.transaction = this AND c.session_id::text = asked AND c.number < c.up_to;
         IF FOUND THEN
             RETURN NULL;
         END IF;
@@ -232,9 +235,10 @@ BEGIN
         why := 'replica';  -- the role was, when the row was written
     END IF;
     IF whose IS NOT NULL THEN
-        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, at, most_rows)
-        VALUES (whose, set_config('trigger_ops.row', {home}.trigger_ops_allowance(whose, 1::bigint)::text, true)::integer, this, TG_TABLE_SCHEMA, TG_TABLE_NAME,
-                TG_OP, was, is_now, why, clock_timestamp(), (SELECT s.most_rows FROM ONLY {home}.trigger_ops_session s WHERE s.id = whose));
+        place := {home}.trigger_ops_allowance(whose, 1::bigint);
+        INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, at, up_to)
+        SELECT whose, place, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, why, clock_timestamp(), least(s.most_rows, place + 255)
+          FROM ONLY {home}.trigger_ops_session s WHERE s.id = whose AND set_config('trigger_ops.row', this::text, true) <> '';
     ELSIF why IS NOT NULL THEN
         INSERT INTO {home}.trigger_ops_change (transaction, schema, "table", op, old, new, cause, role, application, address, at)
         VALUES (this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, why,
