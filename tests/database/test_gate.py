@@ -22,6 +22,7 @@ from tests.database.acts import (
     enter,
     ignoring,
     in_session,
+    named,
     one,
     open_session,
     policy,
@@ -32,9 +33,31 @@ from tests.database.acts import (
     transaction,
 )
 from trigger_ops.inspection.ignoring import stock_ignore_body
+from trigger_ops.sql.functions import expected_functions
 
 UPDATE = "UPDATE past_receipt SET number = 'changed'"
 TRIGGER = pgid(RECEIPT)
+
+
+HOSTILE = "o'br\"ien; $body -- %s"
+
+
+def test_functions_are_made_in_a_schema_of_any_name(guarded: BaseDatabaseWrapper) -> None:
+    do(guarded, named("CREATE SCHEMA {home}", home=HOSTILE))
+    tables = r"SELECT relname FROM pg_class WHERE relname LIKE 'trigger\_ops\_%' AND relkind = 'r'"
+    for (table,) in do(guarded, tables):
+        do(guarded, named("CREATE TABLE {home}.{table} (LIKE {table})", home=HOSTILE, table=table))
+    wanted = [
+        each
+        for file in ("sessions", "guard")
+        for each in expected_functions(file, home=HOSTILE, schema=HOSTILE)
+    ]
+    for each in wanted:
+        do(guarded, each.statement)
+    there = (
+        "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = quote_ident(%s)::regnamespace"
+    )
+    assert sorted(do(guarded, there, HOSTILE)) == sorted((each.name, each.body) for each in wanted)
 
 
 # Policies (acceptance 1 and 2) --------------------------------------------------------------------

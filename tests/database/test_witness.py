@@ -495,19 +495,37 @@ def test_saying_that_there_is_a_row_before_changes_no_number(
     assert len(receipts(guarded)) == 6
 
 
+@pytest.mark.parametrize("forgets", [False, True])
 def test_whoever_says_so_on_a_connection_without_one_writes_nothing(
-    guarded: BaseDatabaseWrapper, second_connection: Connect
+    guarded: BaseDatabaseWrapper, second_connection: Connect, forgets: bool
 ) -> None:
     session, other = open_session(guarded, RECEIPT), second_connection()
+    write = "INSERT INTO past_receipt (number) VALUES ('r')"
 
     def writes() -> None:
-        says(other, "<this>")
-        do(other, "INSERT INTO past_receipt (number) VALUES ('r')")
+        if forgets:
+            do(other, write)
+            do(other, "DISCARD SEQUENCES")
+        else:
+            says(other, "<this>")
+        do(other, write)
 
     with pytest.raises(DatabaseError, match="currval"), in_session(other, session):
         writes()
     assert receipts(guarded) == []
     assert rows_on_record(guarded) == []
+    with in_session(other, session):
+        do(other, write)
+    assert do(guarded, "SELECT number FROM trigger_ops_change") == [(1,)]
+
+
+def test_ids_that_others_draw_change_no_number(guarded: BaseDatabaseWrapper) -> None:
+    session = open_session(guarded, RECEIPT)
+    with in_session(guarded, session):
+        for _ in range(3):
+            do(guarded, "INSERT INTO past_receipt (number) VALUES ('r')")
+            do(guarded, "SELECT nextval('trigger_ops_change_id_seq')")
+    assert do(guarded, "SELECT number FROM trigger_ops_change ORDER BY id") == [(1,), (2,), (3,)]
 
 
 def test_the_limit_is_looked_up_for_each_256th_row(
@@ -580,6 +598,23 @@ def test_a_row_is_never_allowed_by_one_of_another_transaction(
         do(guarded, "INSERT INTO past_receipt (number) VALUES ('in none')")
     rows = do(guarded, "SELECT session_id, number, new ->> 'number' FROM trigger_ops_change")
     assert rows == [(session, 1, "in a session")]
+
+
+def test_a_row_is_never_allowed_by_one_from_before_a_restore(guarded: BaseDatabaseWrapper) -> None:
+    """In a cluster that was restored, an older transaction had the same number."""
+    session = open_session(guarded, RECEIPT)
+    with transaction(guarded):
+        do(
+            guarded,
+            'INSERT INTO trigger_ops_change (session_id, number, transaction, schema, "table", op, '
+            "cause, at, up_to) VALUES (%s, 1, pg_current_xact_id()::text::bigint, 'public', "
+            "'past_receipt', 'INSERT', 'session', now() - interval '1 day', 10)",
+            session,
+        )
+        do(guarded, "SELECT set_config('trigger_ops.session', %s, true)", str(session))
+        says(guarded, "<this>")
+        do(guarded, "INSERT INTO past_receipt (number) VALUES ('in none')")
+    assert do(guarded, "SELECT number, new FROM trigger_ops_change") == [(1, None)]
 
 
 # Hostile tables -----------------------------------------------------------------------------------
@@ -1121,3 +1156,27 @@ def test_the_role_that_logged_in_is_on_record(
         do(other, "RESET ROLE; DROP OWNED BY somebody; DROP ROLE somebody")
     who = do(guarded, "SELECT role = session_user, application, address FROM trigger_ops_change")
     assert who == [(True, "night job", "127.0.0.1")]
+
+
+def test_a_cast_to_json_runs_as_the_owner_of_what_is_recorded(
+    guarded: BaseDatabaseWrapper,
+) -> None:
+    """The auditor's guide says so: PostgreSQL has no way to turn a row into JSON without it."""
+    watcher = one(
+        guarded,
+        "SELECT relowner::regrole::text FROM pg_class WHERE oid = 'trigger_ops_change'::regclass",
+    )
+    do(guarded, "CREATE TYPE kind AS ENUM ('a')")
+    do(
+        guarded,
+        "CREATE FUNCTION as_json(kind) RETURNS json LANGUAGE sql AS 'SELECT to_json(current_user)'",
+    )
+    do(guarded, "CREATE CAST (kind AS json) WITH FUNCTION as_json(kind)")
+    do(guarded, "CREATE TABLE hostile (kind kind)")
+    watch(guarded, "hostile", whole=False)
+    do(guarded, "GRANT ALL ON hostile TO pg_monitor")
+    session = open_session(guarded, RECEIPT)
+    with in_session(guarded, session):
+        do(guarded, "SET LOCAL ROLE pg_monitor")
+        do(guarded, "INSERT INTO hostile VALUES ('a')")
+    assert do(guarded, "SELECT new ->> 'kind' FROM trigger_ops_change") == [(watcher,)]

@@ -287,6 +287,18 @@ STRANGERS = {
         "CREATE TABLE forged () INHERITS (trigger_ops_session)",
         "trigger_ops_session has a child public.forged",
     ),
+    "ALTER SEQUENCE public.ids RENAME TO trigger_ops_change_id_seq": (
+        "ALTER SEQUENCE trigger_ops_change_id_seq RENAME TO ids",
+        "trigger_ops_change has its ids from public.ids",
+    ),
+    "DROP CAST (public.kind AS json)": (
+        (
+            "CREATE TYPE kind AS ENUM ('a'); CREATE FUNCTION as_json(kind) RETURNS json LANGUAGE sql "
+            "AS 'SELECT NULL::json'; ALTER FUNCTION as_json(kind) OWNER TO pg_monitor; "
+            "CREATE CAST (kind AS json) WITH FUNCTION as_json(kind)"
+        ),
+        "trigger_ops_change has public.as_json(public.kind) run as its owner, as a cast of recorded values",
+    ),
 }
 
 

@@ -85,6 +85,22 @@ def test_the_functions_work_before_the_guard_is_brought_up_to_date(
     assert run(private) == [("trigger_ops_enter",), ("trigger_ops_gate",)]
 
 
+@pytest.mark.usefixtures("former")
+def test_a_sequence_that_somebody_else_owns_is_not_taken_for_that_of_changes() -> None:
+    run(
+        "ALTER SEQUENCE trigger_ops_change_id_seq RENAME TO trigger_ops_change_id_seq1; "
+        "CREATE SEQUENCE trigger_ops_change_id_seq"
+    )
+    with pytest.raises(CommandError, match="rename that one, give its name to the one of"):
+        call_command("migrate", verbosity=0)
+    run(
+        "ALTER SEQUENCE trigger_ops_change_id_seq RENAME TO theirs; "
+        "ALTER SEQUENCE trigger_ops_change_id_seq1 RENAME TO trigger_ops_change_id_seq"
+    )
+    call_command("migrate", verbosity=0)
+    assert found("C006", "C007", "W006") == []
+
+
 # Under the DDL guard ------------------------------------------------------------------------------
 
 

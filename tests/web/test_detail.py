@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -436,9 +435,7 @@ def test_markup_in_a_body_is_text_and_nothing_is_invisible(
 def test_a_function_of_5000_lines(query: dict[str, str], ann: Client) -> None:
     lines = [f"    NULL; -- {number}" for number in range(5_000)]
     replace_body("\n".join(["", "BEGIN", *lines, "    RETURN OLD;", "END;", ""]))
-    began = time.process_time()
     markup = shown(ann, INVOICE, **query)
-    assert time.process_time() - began < 10
     installed = code_in(markup, "Installed: as PostgreSQL prints it")
     assert all(line in installed for line in lines)
 

@@ -58,6 +58,11 @@ class KeepEvidence(_OnPostgres):
         with schema_editor.connection.cursor() as cursor:
             cursor.execute('SELECT EXISTS (SELECT FROM trigger_ops_guard)')
             files = ('sessions', 'guard') if cursor.fetchone()[0] else ('sessions',)
+            cursor.execute("SELECT pg_get_serial_sequence('trigger_ops_change', 'id') NOT LIKE '%.trigger_ops_change_id_seq'")
+            if cursor.fetchone()[0]:
+                raise CommandError(
+                    'The ids of trigger_ops_change come from a sequence of another name, for somebody had taken trigger_ops_change_id_seq: '
+                    'rename that one, give its name to the one of trigger_ops_change, and run manage.py migrate again.')
         for file in files:
             # The gate itself is as it was.
             execute(schema_editor, [text for text in load(file).values() if '{schema}' not in text])

@@ -141,9 +141,9 @@ class Change(models.Model):
     ``cause`` is session, or for rows that belong to none: ignore (pgtrigger.ignore was set),
     replica (session_replication_role was) or truncate. ``number`` counts the rows of a session,
     as far as transactions that run beside each other can see; ``up_to`` is how far those that
-    follow it in its transaction need not look at the session's limit again. ``role``,
-    ``application`` and ``address`` are kept for rows of no session; a session's transaction knows
-    its own.
+    follow it in its transaction need not look at the session's limit again, null where a statement
+    was recorded as a whole. ``role``, ``application`` and ``address`` are kept for rows of no
+    session; a session's transaction knows its own.
     """
 
     id = models.BigAutoField(primary_key=True)

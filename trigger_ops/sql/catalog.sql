@@ -325,6 +325,12 @@ SELECT c.oid::int8 AS oid, c.relname::text AS name, pg_has_role(c.relowner, 'USA
                      UNION ALL SELECT format('has the trigger %%I', t.tgname), format('DROP TRIGGER %%I ON %%s', t.tgname, c.oid::regclass) FROM pg_trigger t
                       WHERE t.tgrelid = c.oid AND (NOT t.tgisinternal OR t.tgfoid >= 16384) AND NOT concat_ws('.', c.relname, t.tgname) = ANY (%(own_triggers)s::text[])
                      UNION ALL SELECT format('has the policy %%I', p.polname), format('DROP POLICY %%I ON %%s', p.polname, c.oid::regclass) FROM pg_policy p WHERE p.polrelid = c.oid
+                     UNION ALL SELECT format('has its ids from %%s', q.name), format('ALTER SEQUENCE %%s RENAME TO %%I', q.name, c.relname || '_id_seq')
+                       FROM (SELECT CASE c.relname WHEN 'trigger_ops_change' THEN pg_get_serial_sequence(c.oid::regclass::text, 'id') END AS name) q
+                      WHERE c.relname = 'trigger_ops_change' AND q.name::regclass IS DISTINCT FROM to_regclass(quote_ident(n.nspname) || '.trigger_ops_change_id_seq')
+                     UNION ALL SELECT format('has %%s run as its owner, as a cast of recorded values', k.castfunc::regprocedure), format('DROP CAST (%%s AS json)', k.castsource::regtype)
+                       FROM pg_cast k JOIN pg_proc p ON p.oid = k.castfunc JOIN pg_roles o ON o.oid = p.proowner
+                      WHERE c.relname = 'trigger_ops_change' AND k.casttarget = 'json'::regtype AND NOT o.rolsuper AND p.proowner <> c.relowner
                      UNION ALL SELECT 'has row security', format('ALTER TABLE %%s DISABLE ROW LEVEL SECURITY', c.oid::regclass) WHERE c.relrowsecurity
                      UNION ALL SELECT format('has a child %%s', i.inhrelid::regclass), format('ALTER TABLE %%s NO INHERIT %%s', i.inhrelid::regclass, c.oid::regclass)
                        FROM pg_inherits i WHERE i.inhparent = c.oid AND c.relkind = 'r') s (what, remedy) ORDER BY 1) AS strangers

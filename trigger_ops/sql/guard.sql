@@ -174,9 +174,11 @@ $body$
 -- witness_row --
 -- Records one row written while something is ignored, or as a replica, with what it was and is. Where statements are witnessed as
 -- a whole ("both"), it leaves to that what that will see: a setting that is still there when the statement ends.
--- What most rows need is one statement of one step: a row is numbered after the one that this connection put on record before it,
--- and allowed by it, where that is of this transaction and session. Nobody can forge that one, nor which it is, without a right to
--- the sequence. How many rows the session has is looked up for each 256th. The setting trigger_ops.row says that there is one before.
+-- Most rows need one look: they are numbered after the row with the last id that this connection drew, and allowed by it, where
+-- that is a row of this transaction and session. Which id that is nobody can forge who may not set the sequence, and guard status
+-- tells who may; whoever only draws from it has the next row take the longer way. How many rows the session has in all is looked up
+-- after 256 at the latest. The setting trigger_ops.row says that this connection drew an id in this transaction: where it did not,
+-- or DISCARD SEQUENCES has it forgotten, PostgreSQL refuses the row.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_witness_row() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $body$
 DECLARE
@@ -220,12 +222,12 @@ BEGIN
         is_now := is_now || TG_ARGV[1]::jsonb;
     END IF;
     IF current_setting('trigger_ops.row', true) = this::text THEN
-        last := currval('{home}.trigger_ops_change_id_seq'::regclass);
+        last := currval($name${home}.trigger_ops_change_id_seq$name$::regclass);
         moment := clock_timestamp();  -- in the statement itself it would be a plan of two more steps
         INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, at, up_to)
         SELECT c.session_id, c.number + 1, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, 'session', moment, c.up_to
           FROM ONLY {home}.trigger_ops_change c
-         WHERE c.id = last AND c.transaction = this AND c.session_id::text = asked AND c.number < c.up_to;
+         WHERE c.id = last AND c.transaction = this AND c.at >= transaction_timestamp() AND c.session_id::text = asked AND c.number < c.up_to;
         IF FOUND THEN
             RETURN NULL;
         END IF;
