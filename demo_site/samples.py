@@ -77,7 +77,7 @@ def load() -> None:
     """
     with transaction.atomic(), transaction.atomic(using="archive"):
         for model, rows in {**ROWS, **_rows_of_constructs()}.items():
-            _fill(model, lambda model=model, rows=rows: _create(model, rows))  # type: ignore[misc]
+            _fill(model, lambda model=model, rows=rows: _create(model, rows))  # type: ignore[misc]  # mypy cannot infer a default's type
         for model, make in SPECIAL.items():
             _fill(model, make)
 

@@ -179,7 +179,7 @@ def _forget_settings() -> None:
         "demo_site.database",
     ):
         sys.modules.pop(module, None)
-    settings._wrapped = empty  # type: ignore[assignment]
+    settings._wrapped = empty  # type: ignore[assignment]  # pytest-django's settings take any name
     for connection in connections.all(initialized_only=True):
         del connections[connection.alias]
     vars(connections).pop("settings", None)

@@ -16,7 +16,7 @@ from demo_site.embedded.exceptions import EmbeddedPostgresError
 
 def program(name: str) -> Path:
     """Return where a program is that fits the server; skip the test where there is none."""
-    major = connection.pg_version // 10_000  # type: ignore[attr-defined]
+    major = connection.pg_version // 10_000  # type: ignore[attr-defined]  # of the PostgreSQL backend alone
     for folder in _folders(major):
         if (folder / name).is_file() and _major(folder / name) == major:
             return folder / name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import django
 
-from demo_site.settings import *  # noqa: F403
+from demo_site.settings import *  # noqa: F403 - settings are those of the other module, and a few
 from demo_site.settings import DATABASES
 
 DEBUG = False

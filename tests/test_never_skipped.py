@@ -43,15 +43,32 @@ def folder(tmp_path: Path) -> Path:
 
 def run(folder: Path, ci: str) -> tuple[int, dict[str, int]]:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", folder, "tests",
-         "-p", "tests.never_skipped", "-p", "no:django", "-p", "no:randomly", "-p", "no:cacheprovider"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-c",
+            os.devnull,
+            "--rootdir",
+            folder,
+            "tests",
+            "-p",
+            "tests.never_skipped",
+            "-p",
+            "no:django",
+            "-p",
+            "no:randomly",
+            "-p",
+            "no:cacheprovider",
+        ],
         cwd=folder,
         env={**os.environ, "TRIGGER_OPS_CI": ci, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
-    )  # fmt: skip
+    )
     counts = re.findall(r"(\d+) (\w+)", done.stdout.splitlines()[-1])
     return done.returncode, {word.rstrip("s"): int(number) for number, word in counts}
 

@@ -296,7 +296,7 @@ def unit(kind: str) -> configparser.ConfigParser:
     parser = configparser.ConfigParser(
         interpolation=None, delimiters="=", comment_prefixes="#", strict=True
     )
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # as its documentation says to
     parser.read_string((FOLDER / f"trigger-ops-check.{kind}").read_text())
     for section in parser.sections():
         assert set(parser[section]) <= _KEYS[section]

@@ -105,7 +105,7 @@ def test_what_is_compiled_is_the_catalogue() -> None:
             told = (found.gettext(one.text),)
         assert told == one.translations, one.text
     size = sum(len(one.translations) for one in MESSAGES)
-    assert len(found._catalog) == size + 1, "it has more than the catalogue and its header"  # type: ignore[attr-defined]
+    assert len(found._catalog) == size + 1, "it has more than the catalogue and its header"  # type: ignore[attr-defined]  # gettext has no other way to count
 
 
 # Careful -----------------------------------------------------------------------------------------

@@ -188,7 +188,7 @@ def test_only_its_name_can_be_chosen() -> None:
     assert ProtectTruncate().name == "protect_truncates"
     assert ProtectTruncate(name="keep").name == "keep"
     with pytest.raises(TypeError):
-        ProtectTruncate(operation=pgtrigger.Delete)  # type: ignore[call-arg]
+        ProtectTruncate(operation=pgtrigger.Delete)  # type: ignore[call-arg]  # that it is refused is the test
 
 
 # What it lets through ----------------------------------------------------------------------------
@@ -294,7 +294,7 @@ def test_flush_fails_and_leaves_every_row(receipt: Receipt) -> None:
 def outcome(base: type[TransactionTestCase]) -> unittest.TestResult:
     """Run one test of a class derived from another that adds a receipt, and flushes after it."""
 
-    class Adding(base):  # type: ignore[misc,valid-type]
+    class Adding(base):  # type: ignore[misc,valid-type]  # its base is the case's
         def test_adds(self) -> None:
             Receipt.objects.create(number="R-1")
 

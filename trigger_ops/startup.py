@@ -63,18 +63,18 @@ class FastRegistry(_Registry):
         """
         if not apps.ready:
             with contextlib.suppress(KeyError):
-                super().__setitem__(uri, entry)  # type: ignore[no-untyped-call]
+                super().__setitem__(uri, entry)  # type: ignore[no-untyped-call]  # pgtrigger's registry has no hints
                 self._index(*entry)
                 return
         # Past start-up, or refused. A refusal is only believed without the indexes: a table that
         # was renamed since its triggers were registered must not become an error.
         self._drop_indexes()
-        super().__setitem__(uri, entry)  # type: ignore[no-untyped-call]
+        super().__setitem__(uri, entry)  # type: ignore[no-untyped-call]  # pgtrigger's registry has no hints
 
     def __delitem__(self, uri: str) -> None:
         """Unregister a URI. The indexes are made again when they are needed again."""
         self._drop_indexes()
-        super().__delitem__(uri)  # type: ignore[no-untyped-call]
+        super().__delitem__(uri)  # type: ignore[no-untyped-call]  # pgtrigger's registry has no hints
 
     def _index(self, model: Any, trigger: pgtrigger.Trigger) -> None:
         if self._tables is not None:
@@ -98,7 +98,7 @@ def install_fast_registry() -> bool:
     ``TRIGGER_OPS["FAST_REGISTRY"]`` is off, when the library's version is not a tested one, or
     when something else has already replaced the registry.
     """
-    live: Any = registry._registry  # noqa: SLF001
+    live: Any = registry._registry  # noqa: SLF001 - pgtrigger has no other way to its registry
     if type(live) is _Registry and conf.fast_registry() and fits(pgtrigger.__version__):
         # The object stays the same one, so that nobody is left holding a registry of the past.
         live.__class__ = FastRegistry

@@ -78,7 +78,7 @@ def statuses(*selectors: str) -> dict[str, str]:
 def ledger() -> list[tuple[str, str, str]]:
     """Return (kind, table, outcome) of the ledger's rows, oldest first."""
     rows = run('SELECT kind, "table", outcome FROM trigger_ops_ledgerentry ORDER BY id')
-    return [tuple(row) for row in rows]  # type: ignore[misc]
+    return [tuple(row) for row in rows]  # type: ignore[misc]  # rows have the columns of the query
 
 
 def at_work() -> int:

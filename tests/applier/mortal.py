@@ -43,7 +43,7 @@ def live(number: int, arguments: list[str]) -> None:
         commit()
         point()
 
-    connection._commit = committing  # type: ignore[method-assign]
+    connection._commit = committing  # type: ignore[method-assign]  # one connection, not its class
     with connection.execute_wrapper(statement):
         call_command("pgtrigger", *arguments, verbosity=0)
 

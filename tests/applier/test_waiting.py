@@ -286,7 +286,7 @@ def test_harmless_locks_are_not_called_blockers(
     own_database: BaseDatabaseWrapper, second_connection: Connect, statement: str
 ) -> None:
     ((oid,),) = run("SELECT 'past_invoice'::regclass::oid")
-    counted: Callable[[bool], int] = lambda exclusive: len(  # noqa: E731
+    counted: Callable[[bool], int] = lambda exclusive: len(  # noqa: E731 - as short as what it counts
         read_blockers(cursor, oid, key=KEY, exclusive=exclusive)
     )
     with holding(second_connection(), statement), own_database.cursor() as cursor:

@@ -519,7 +519,7 @@ def test_whoever_says_so_on_a_connection_without_one_writes_nothing(
     assert do(guarded, "SELECT number FROM trigger_ops_change") == [(1,)]
 
 
-def test_ids_that_others_draw_change_no_number(guarded: BaseDatabaseWrapper) -> None:
+def test_to_draw_ids_changes_no_number(guarded: BaseDatabaseWrapper) -> None:
     session = open_session(guarded, RECEIPT)
     with in_session(guarded, session):
         for _ in range(3):
@@ -1161,7 +1161,7 @@ def test_the_role_that_logged_in_is_on_record(
 def test_a_cast_to_json_runs_as_the_owner_of_what_is_recorded(
     guarded: BaseDatabaseWrapper,
 ) -> None:
-    """The auditor's guide says so: PostgreSQL has no way to turn a row into JSON without it."""
+    """The auditor's guide says so."""
     watcher = one(
         guarded,
         "SELECT relowner::regrole::text FROM pg_class WHERE oid = 'trigger_ops_change'::regclass",

@@ -289,7 +289,7 @@ def test_a_witness_that_is_made_anew_fires_always() -> None:
 def test_partitions_keep_their_witnesses_in_mode_always() -> None:
     put_witness("awkward_measurement")
     for place in ("awkward_measurement", "ONLY awkward_measurement_2024"):
-        refused(lambda: run(f"ALTER TABLE {place} DISABLE TRIGGER {WITNESS}"))  # noqa: B023
+        refused(lambda: run(f"ALTER TABLE {place} DISABLE TRIGGER {WITNESS}"))  # noqa: B023 - called before the loop goes on
     run(
         "CREATE TABLE awkward_measurement_2030 PARTITION OF awkward_measurement "
         "FOR VALUES FROM ('2030-01-01') TO ('2031-01-01')"

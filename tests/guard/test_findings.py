@@ -319,6 +319,15 @@ def test_what_is_on_our_tables_and_none_of_ours_is_c006(fix: str) -> None:
 
 
 @pytest.mark.usefixtures("guarded")
+def test_a_cast_to_json_of_a_superusers_is_none() -> None:
+    run(
+        "CREATE TYPE kind AS ENUM ('a'); CREATE FUNCTION as_json(kind) RETURNS json LANGUAGE sql "
+        "AS 'SELECT NULL::json'; CREATE CAST (kind AS json) WITH FUNCTION as_json(kind)"
+    )
+    assert found("C006") == []
+
+
+@pytest.mark.usefixtures("guarded")
 def test_a_gate_and_a_stranger_are_told_beside_each_other() -> None:
     for statement, _ in STRANGERS.values():
         run(statement)

@@ -217,7 +217,7 @@ def test_entries_are_found_by_run_and_by_time(history: dict[str, uuid.UUID]) -> 
 @pytest.mark.parametrize("selector", [
     "shop", "past", "past.Invoice", "past.Invoice:protect_deletes", "past.*", "past.*:read_*",
     "*:protect_deletes", "p?st", "[pa]*", "Past", "past.invoice", "past.Invoice:", ":", "",
-])  # fmt: skip
+])  # as a table  # fmt: skip
 def test_a_selector_means_in_the_ledger_what_it_means_in_the_registry(selector: str) -> None:
     triggers = registered_triggers()
     expected = [one.uri for one in triggers if registry_selectors.matches(one, selector)]

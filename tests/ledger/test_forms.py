@@ -46,7 +46,7 @@ def test_a_form_that_was_changed_by_hand_is_not_believed(change: dict[str, str])
 
 def test_a_form_signed_with_another_key_is_not_believed(settings: object) -> None:
     ledger.remember_conditions({"k" * 64: "(old.a > 1)"})
-    settings.SECRET_KEY = "another"  # type: ignore[attr-defined]
+    settings.SECRET_KEY = "another"  # type: ignore[attr-defined]  # pytest-django's settings take any name
     assert ledger.remembered_conditions() == {}
 
 

@@ -85,7 +85,7 @@ def refused(act: Callable[[], object]) -> str:
         "update", "update of nothing", "upsert", "queryset update", "save",
         "delete", "delete of nothing", "queryset delete",
     ],
-)  # fmt: skip
+)  # as a table  # fmt: skip
 def test_a_row_is_neither_changed_nor_deleted(
     word: str, act: Callable[[], object], around: Callable[[], Any]
 ) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 
-from tests.settings import *  # noqa: F403
+from tests.settings import *  # noqa: F403 - settings are those of the other module, and a few
 from tests.settings import DATABASES, INSTALLED_APPS
 
 _ASKED = json.loads(os.environ["TRIGGER_OPS_TEST"])

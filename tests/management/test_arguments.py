@@ -32,7 +32,7 @@ def parse(*arguments: str) -> dict[str, Any]:
 def verbs(command: StockCommand) -> dict[str, CommandParser]:
     parser = command.create_parser("manage.py", "pgtrigger")
     (subparsers,) = [action for action in parser._actions if action.dest == "==SUPPRESS=="]
-    return dict(subparsers.choices)  # type: ignore[arg-type]
+    return dict(subparsers.choices)  # type: ignore[arg-type]  # argparse types its choices too widely
 
 
 def arguments_of(parser: CommandParser) -> set[tuple[Any, ...]]:

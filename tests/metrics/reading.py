@@ -23,7 +23,7 @@ def read(text: str) -> Samples:
     # Not splitlines(): a label may have other ends of lines in it.
     for line in text[:-1].split("\n"):
         if line.startswith("#"):
-            kind, name, rest = re.fullmatch(rf"# (HELP|TYPE) ({_NAME}) (.+)", line).groups()  # type: ignore[union-attr]
+            kind, name, rest = re.fullmatch(rf"# (HELP|TYPE) ({_NAME}) (.+)", line).groups()  # type: ignore[union-attr]  # no match fails the test
             assert (kind, name) not in announced, line
             assert kind == "HELP" or rest == "gauge"
             announced.append((kind, name))

@@ -85,7 +85,7 @@ BY_FACET = [
     ((Facet.ARGUMENTS,), ARTICLE, ["arguments"], [REPLACE]),
     ((Facet.FUNCTION,), ARTICLE, ["function"], [REPLACE]),
     ((Facet.CONDITION,), LINE, ["condition"], [REPLACE]),
-]  # fmt: skip
+]  # as a table  # fmt: skip
 
 
 @pytest.mark.parametrize(("facets", "uri", "damages", "expected"), BY_FACET)
@@ -227,7 +227,7 @@ def test_a_row_trigger_of_partitions_that_code_wants_for_statements_leaves_no_co
     after = pgtrigger.Trigger(
         name="once", when=pgtrigger.After, operation=pgtrigger.Delete, func=func,
         level=pgtrigger.Statement,
-    )  # fmt: skip
+    )  # as a table  # fmt: skip
     with acts.registered(after, Measurement) as uri:
         acts.install(uri)
         damage(uri, "dropped")
@@ -346,7 +346,7 @@ def test_the_ignore_function_is_left_alone_while_it_is_pgtriggers_own() -> None:
 
 def test_an_ignore_function_that_was_changed_is_replaced_once_and_first() -> None:
     run("CREATE OR REPLACE FUNCTION {f}(trigger_name name) RETURNS boolean LANGUAGE plpgsql "
-        "AS 'BEGIN RETURN true; END'", f=IGNORE)  # fmt: skip
+        "AS 'BEGIN RETURN true; END'", f=IGNORE)  # a statement  # fmt: skip
     damage(INVOICE, "body")
     (step,) = ignoring((INVOICE,))
     assert acts.lines(step) == [FUNCTION]
@@ -374,7 +374,7 @@ def test_an_ignore_function_in_another_schema_is_where_the_settings_say(
     settings: pytest.FixtureRequest,
 ) -> None:
     run("CREATE SCHEMA tools")
-    settings.PGTRIGGER_SCHEMA = "tools"  # type: ignore[attr-defined]
+    settings.PGTRIGGER_SCHEMA = "tools"  # type: ignore[attr-defined]  # pytest-django's settings take any name
     plan = acts.make(Verb.INSTALL, INVOICE)
     found = [one for one in plan.steps if one.trigger == IGNORE and one.schema == "tools"]
     assert [one.result for one in found] == [Result.CREATED]
@@ -430,7 +430,7 @@ def test_other_facets_need_no_leave_of_those_who_share_the_function() -> None:
 def test_a_trigger_is_created_in_the_mode_that_is_declared(
     uri: str, mode: Enabled, settings: pytest.FixtureRequest
 ) -> None:
-    settings.TRIGGER_OPS = {"ENABLED": {uri: mode.value.lower()}}  # type: ignore[attr-defined]
+    settings.TRIGGER_OPS = {"ENABLED": {uri: mode.value.lower()}}  # type: ignore[attr-defined]  # pytest-django's settings take any name
     damage(uri, "dropped")
     step = plan_for(uri)
     assert acts.lines(step)[-1] == SWITCH
@@ -443,7 +443,7 @@ def test_a_trigger_is_created_in_the_mode_that_is_declared(
 def test_a_view_is_created_as_it_can_be_whatever_is_declared(
     settings: pytest.FixtureRequest,
 ) -> None:
-    settings.TRIGGER_OPS = {"ENABLED": {"awkward": "always"}}  # type: ignore[attr-defined]
+    settings.TRIGGER_OPS = {"ENABLED": {"awkward": "always"}}  # type: ignore[attr-defined]  # pytest-django's settings take any name
     damage(VIEW, "dropped")
     assert acts.lines(plan_for(VIEW)) == [FUNCTION, CREATE, COMMENT]
     acts.carry_out(acts.make(Verb.INSTALL, VIEW))

@@ -20,7 +20,7 @@ INVOICE = "past.Invoice:protect_deletes"
 
 
 def planned(verb: Verb = Verb.UNINSTALL, *selectors: str, **changes: object) -> Plan:
-    return plan(Request(verb=verb, databases=("default",), selectors=selectors, **changes))  # type: ignore[arg-type]
+    return plan(Request(verb=verb, databases=("default",), selectors=selectors, **changes))  # type: ignore[arg-type]  # a test gives what it changes by name
 
 
 def test_the_same_situation_gives_the_same_plan() -> None:

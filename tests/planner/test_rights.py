@@ -49,7 +49,7 @@ def acting_as(role: str) -> Iterator[None]:
 
 
 def asked(verb: Verb, **changes: object) -> Request:
-    return Request(verb=verb, databases=("default",), selectors=(INVOICE,), **changes)  # type: ignore[arg-type]
+    return Request(verb=verb, databases=("default",), selectors=(INVOICE,), **changes)  # type: ignore[arg-type]  # a test gives what it changes by name
 
 
 def planned(role: str, request: Request) -> Plan:

@@ -46,7 +46,7 @@ SIMPLE = [
      'ALTER TABLE ONLY "s"."a" ENABLE ALWAYS TRIGGER "t"'),
     (spelling.switch("t", "s", "a", Enabled.REPLICA, only=True),
      'ALTER TABLE ONLY "s"."a" ENABLE REPLICA TRIGGER "t"'),
-]  # fmt: skip
+]  # as a table  # fmt: skip
 
 
 @pytest.mark.parametrize(("composed", "expected"), SIMPLE)

@@ -85,7 +85,7 @@ def test_enable_reaches_the_mode_that_was_asked_for(
 def test_enable_without_a_mode_means_the_declared_one(
     declared: str, mode: Enabled | None, expected: Enabled, settings: pytest.FixtureRequest
 ) -> None:
-    settings.TRIGGER_OPS = {"ENABLED": {INVOICE: declared}}  # type: ignore[attr-defined]
+    settings.TRIGGER_OPS = {"ENABLED": {INVOICE: declared}}  # type: ignore[attr-defined]  # pytest-django's settings take any name
     put(INVOICE, "disabled")
     acts.carry_out(acts.make(Verb.ENABLE, INVOICE, mode=mode))
     assert acts.inspected(INVOICE).enabled is expected
@@ -149,7 +149,7 @@ def test_a_disable_that_ends_goes_back_to_the_mode_before(
 def test_what_is_disabled_already_goes_on_a_lease_back_to_the_declared_mode(
     declared: str, restore: Enabled, settings: pytest.FixtureRequest
 ) -> None:
-    settings.TRIGGER_OPS = {"ENABLED": {INVOICE: declared}}  # type: ignore[attr-defined]
+    settings.TRIGGER_OPS = {"ENABLED": {INVOICE: declared}}  # type: ignore[attr-defined]  # pytest-django's settings take any name
     put(INVOICE, "disabled")
     step = step_of(acts.make(Verb.DISABLE, INVOICE, lasts=HALF_AN_HOUR))
     assert (step.opens_lease, step.statements, step.is_work) == (restore, (), True)

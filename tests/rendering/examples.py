@@ -59,7 +59,7 @@ def a_registered_trigger(**changes: Any) -> RegisteredTrigger:
         table=(None, "shop_order"),
         definition=a_definition(**changes),
         error=None,
-        model_class=None,  # type: ignore[arg-type]
+        model_class=None,  # type: ignore[arg-type]  # a rendering never looks at it
     )
 
 

@@ -119,7 +119,7 @@ def settings_now() -> tuple[str, str, str, str]:
             " current_setting('statement_timeout'),"
             " current_setting('idle_in_transaction_session_timeout')"
         )
-        return tuple(cursor.fetchone())  # type: ignore[return-value]
+        return tuple(cursor.fetchone())  # type: ignore[return-value]  # the query gives as many columns
 
 
 CLEAN = ("", "", "0", "0")

@@ -173,7 +173,7 @@ def test_what_is_final_is_not_reviewed(finish: Callable[[int], object]) -> None:
 
 
 def test_a_request_that_waited_too_long_is_not_reviewed(settings: pytest.FixtureRequest) -> None:
-    settings.TRIGGER_OPS = {"SESSION_WAITS": "1ms"}  # type: ignore[attr-defined]
+    settings.TRIGGER_OPS = {"SESSION_WAITS": "1ms"}  # type: ignore[attr-defined]  # pytest-django's settings take any name
     session = asked()
     for verdict in (YES, NO):
         with pytest.raises(SessionRefused, match="nobody reviewed it in time"):

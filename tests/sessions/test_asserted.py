@@ -89,7 +89,7 @@ SHOWN: dict[str, Callable[[], None]] = dict(
 def test_the_applications_role_alone_can_say_otherwise(
     app_role: BaseDatabaseWrapper, receipt: Receipt, claim: str
 ) -> None:
-    assert api.guard_status("default").profile.name == "split"  # type: ignore[union-attr]
+    assert api.guard_status("default").profile.name == "split"  # type: ignore[union-attr]  # a guarded database has one
     SHOWN[claim]()
 
 

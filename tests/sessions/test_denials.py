@@ -424,7 +424,7 @@ def test_a_request_that_is_refused_is_on_record(
     asked = {"reason": "x" * 40, "actor": "user:ada"}
     for act in (
         lambda: session(CUSTOMER, **asked).__enter__(),
-        lambda: api.open_session(CUSTOMER, **asked),  # type: ignore[arg-type]
+        lambda: api.open_session(CUSTOMER, **asked),  # type: ignore[arg-type]  # a test gives what it changes by name
     ):
         caplog.clear()
         one = rejected(SessionRefused, act)

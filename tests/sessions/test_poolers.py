@@ -233,7 +233,7 @@ if is_psycopg3 and importlib.util.find_spec("psycopg_pool") is not None:
         with default_at(OPTIONS=options, CONN_MAX_AGE=0) as one:
             yield one
             one.close()
-            one.close_pool()  # type: ignore[attr-defined]
+            one.close_pool()  # type: ignore[attr-defined]  # of the PostgreSQL backend alone
 
     @pytest.mark.parametrize("place", ["autocommit", "atomic inside", "atomic outside"])
     def test_g15_nothing_of_a_session_stays_in_djangos_pool(

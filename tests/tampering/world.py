@@ -65,7 +65,7 @@ class Outcome:
                 found[word] = next(words)
             elif word != "nothing":
                 found[word] = int(next(words))
-        return cls(**found)  # type: ignore[arg-type]
+        return cls(**found)  # type: ignore[arg-type]  # what a query found, by its columns
 
 
 @dataclasses.dataclass(frozen=True)

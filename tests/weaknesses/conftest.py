@@ -40,7 +40,7 @@ def default_at(**settings: Any) -> Iterator[BaseDatabaseWrapper]:
 
 def _maintain(statement: str, name: str, **names: str) -> None:
     identifiers = {key: sql.Identifier(one) for key, one in {"name": name, **names}.items()}
-    with connections["default"]._nodb_cursor() as cursor:  # type: ignore[attr-defined]
+    with connections["default"]._nodb_cursor() as cursor:  # type: ignore[attr-defined]  # Django's own, without a hint
         cursor.execute(sql.SQL(statement).format(**identifiers))
 
 

@@ -342,7 +342,7 @@ def test_b13_another_drivers_spelling_of_one_condition_is_no_drift(
     )
     uri = "tutorial.ReadOnlyField:other_driver"
     with trigger.register(ReadOnlyField):
-        compiled = trigger.compile(ReadOnlyField)  # type: ignore[arg-type]
+        compiled = trigger.compile(ReadOnlyField)  # type: ignore[arg-type]  # pgtrigger types a class as an instance
         text = str(compiled.install_sql)
         assert (one in text) != (other in text)
         swapped = text.replace(one, other) if one in text else text.replace(other, one)

@@ -398,7 +398,7 @@ def test_f2_one_command_installs_in_every_tenant() -> None:
             table=within(tenant, "past_invoice"),
         )
         table = within(tenant, "past_invoice")
-        assert_refused(lambda table=table: run("DELETE FROM {table}", table=table))  # type: ignore[misc]
+        assert_refused(lambda table=table: run("DELETE FROM {table}", table=table))  # type: ignore[misc]  # mypy cannot infer a default's type
 
 
 @pytest.mark.parametrize(

@@ -270,7 +270,7 @@ def test_an_error_in_one_condition_leaves_the_transaction_working(
         for text in ("OLD.id > 0", "OLD.nonsense > 0")
     )
     with connection.cursor() as cursor:
-        cursor.execute(str(fine.compile(Receipt).install_sql))  # type: ignore[arg-type]
+        cursor.execute(str(fine.compile(Receipt).install_sql))  # type: ignore[arg-type]  # pgtrigger types a class as an instance
     Receipt.objects.create(number="mine")
     with bad_one.register(Receipt):
         report = check()

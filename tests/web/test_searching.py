@@ -136,7 +136,7 @@ def test_what_a_text_finds(text: str, found: list[str]) -> None:
 def test_what_filters_of_the_address_find(
     filters: dict[str, str | list[str]], found: list[str]
 ) -> None:
-    search = read(**filters)  # type: ignore[arg-type]
+    search = read(**filters)  # type: ignore[arg-type]  # a test gives what it changes by name
     assert search.problems == ()
     assert names(search) == found
 

@@ -535,7 +535,7 @@ def test_a_hostile_name_is_text_everywhere(table: str, ann: Client) -> None:
     "text",
     ["", "x", "[]", "null", "{}", '["a"]', '["a",1,"b"]', '["","d","s"]', '["u","",null]', "[" * 9999,
      '["u","d","s","t"]', '["u","d",false]'],
-)  # fmt: skip
+)  # as a table  # fmt: skip
 def test_a_key_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UnknownSelector):
         parse_key(text)

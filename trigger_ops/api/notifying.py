@@ -145,7 +145,7 @@ def _deliver(destination: Destination) -> Delivery:
     try:
         backend = backend_of(destination)
     except BadSettings as error:
-        LOGGER.error("trigger_ops: %r was not told: %s", name, error)  # noqa: TRY400
+        LOGGER.error("trigger_ops: %r was not told: %s", name, error)  # noqa: TRY400 - a traceback might hold a secret
         return Delivery(
             destination=name, waiting=left.waiting, error=str(error), bad_settings=True
         )

@@ -80,7 +80,7 @@ def _opening(
     ticket: str | None,
     duration: str | dt.timedelta | None,
     using: str | None,
-    history: bool,  # noqa: FBT001
+    history: bool,  # noqa: FBT001 - always given by name
     surface: str,
 ) -> Callable[[], current.Presence]:
     def begin_new() -> current.Presence:

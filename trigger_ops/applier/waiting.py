@@ -40,7 +40,7 @@ class Waits:
         if left <= 0:
             return False
         # Not a secret: it only spreads waiters.
-        self._last = min(LONGEST, random.uniform(FIRST, self._last * 3))  # noqa: S311
+        self._last = min(LONGEST, random.uniform(FIRST, self._last * 3))  # noqa: S311 - to spread waits is no secret
         pause = min(self._last, left)
         time.sleep(pause)
         self.spent += pause

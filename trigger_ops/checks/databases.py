@@ -58,7 +58,7 @@ def _postgres(databases: Sequence[str] | None) -> list[str]:
 
 def _version_messages(alias: str) -> Iterator[checks.CheckMessage]:
     try:
-        version = int(connections[alias].pg_version)  # type: ignore[attr-defined]
+        version = int(connections[alias].pg_version)  # type: ignore[attr-defined]  # of the PostgreSQL backend alone
     except DatabaseLayerError:
         return  # told as S022
     if version // 10_000 < OLDEST_SERVER:

@@ -55,7 +55,7 @@ EVENTS = {
         ("ALTER TABLE", "DROP EXTENSION", "DROP FUNCTION", "DROP LANGUAGE", "DROP OWNED", "DROP ROUTINE", "DROP SCHEMA", "DROP TABLE", "DROP TRIGGER", "DROP TYPE"),
     ),
     "trigger_ops_rewrite_guard": ("table_rewrite", "watch_rewrites", ("ALTER TABLE", "ALTER TYPE")),
-}  # fmt: skip
+}  # as a table  # fmt: skip
 """Each event trigger with its event, its function and the tags that it is for."""
 
 _BODY = re.compile(r"\$body\$(.*)\$body\$", re.DOTALL)

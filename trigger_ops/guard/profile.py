@@ -85,8 +85,8 @@ def read_profile(
 
 def _reason(
     role: str,
-    exists: bool,  # noqa: FBT001
-    superuser: bool,  # noqa: FBT001
+    exists: bool,  # noqa: FBT001 - a row of the catalog, unpacked
+    superuser: bool,  # noqa: FBT001 - a row of the catalog, unpacked
     owns: Sequence[str],
     writes: Sequence[str],
 ) -> str:

@@ -98,7 +98,7 @@ def carry_out(command: BaseCommand, words: Sequence[str]) -> Ending:
 
 def _executed(inner: BaseCommand, argv: Sequence[str]) -> None:
     """Do what ``run_from_argv()`` does, except that no connection is closed at the end."""
-    inner._called_from_command_line = True  # type: ignore[attr-defined]  # noqa: SLF001
+    inner._called_from_command_line = True  # type: ignore[attr-defined]  # noqa: SLF001 - as Django's own utility sets it
     options = vars(inner.create_parser(argv[0], argv[1]).parse_args(list(argv[2:])))
     arguments = options.pop("args", ())
     try:

@@ -40,7 +40,7 @@ class RegisteredTrigger:
 
         As ``pgtrigger.Trigger.allow_migrate``, without its look at the connection.
         """
-        meta = self.model_class._meta.concrete_model._meta  # type: ignore[union-attr]
+        meta = self.model_class._meta.concrete_model._meta  # type: ignore[union-attr]  # a registered model is concrete
         return bool(router.allow_migrate(alias, meta.app_label, model_name=meta.model_name))
 
 
@@ -80,4 +80,4 @@ def project_tables() -> frozenset[tuple[str | None, str]]:
 
 def ignore_function_schema() -> str | None:
     """Return the schema that ``PGTRIGGER_SCHEMA`` puts the shared ignore function in."""
-    return features.schema() or None  # type: ignore[no-untyped-call]
+    return features.schema() or None  # type: ignore[no-untyped-call]  # pgtrigger's features have no hints

@@ -92,7 +92,7 @@ class MigrationFiles:
 
 def load_migrations() -> MigrationFiles | None:
     """Load the migrations, or None where pgtrigger keeps triggers out of them."""
-    if not features.migrations():  # type: ignore[no-untyped-call]
+    if not features.migrations():  # type: ignore[no-untyped-call]  # pgtrigger's features have no hints
         return None
     with collector_paused():
         return MigrationFiles()

@@ -144,7 +144,7 @@ def _answering(other: BaseDatabaseWrapper) -> Iterator[None]:
         return raw
 
     # Django asks questions of its own (the time zone, the role) before it hands a connection over.
-    other.get_new_connection = connect_and_watch  # type: ignore[method-assign,assignment]
+    other.get_new_connection = connect_and_watch  # type: ignore[method-assign,assignment]  # one connection, not its class
     try:
         yield
     finally:

@@ -67,7 +67,7 @@ class SessionBlock:
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise NotDecorable(_generator(function))
         wrapped = self._asynchronous if inspect.iscoroutinefunction(function) else self._plain
-        return wrapped(function)  # type: ignore[return-value]
+        return wrapped(function)  # type: ignore[return-value]  # it is called as the function is
 
     def _plain(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

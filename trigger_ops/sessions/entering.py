@@ -235,7 +235,7 @@ class Entrance:
             raise
 
     @contextlib.contextmanager
-    def _listening(self, listens: bool) -> Iterator[None]:  # noqa: FBT001
+    def _listening(self, listens: bool) -> Iterator[None]:  # noqa: FBT001 - called here alone, with a word that tells
         before, self.listens = self.listens, listens
         try:
             yield
@@ -314,7 +314,7 @@ class Entrance:
         self,
         original: Callable[..., Any],
         autocommit: bool,  # noqa: FBT001 - as Django calls it
-        force_begin_transaction_with_broken_autocommit: bool = False,  # noqa: FBT001, FBT002
+        force_begin_transaction_with_broken_autocommit: bool = False,  # noqa: FBT001, FBT002 - as Django calls it
     ) -> None:
         begins = force_begin_transaction_with_broken_autocommit
         original(autocommit, force_begin_transaction_with_broken_autocommit=begins)

@@ -49,7 +49,7 @@ _LIVE = Q(ended__isnull=True, expires__gt=Now())
 def _standing(row: Allowance) -> str:
     if row.ended is not None:
         return columns.state("quiet", "○", _("ended"))
-    if not row.is_live:  # type: ignore[attr-defined]
+    if not row.is_live:  # type: ignore[attr-defined]  # an annotation of the query
         return columns.state("quiet", "○", _("expired"))
     return columns.state("good", "✔", _("live"))
 
@@ -165,7 +165,7 @@ class AllowanceAdmin(RecordAdmin):
 
     def acts(self, request: HttpRequest, row: Allowance) -> Sequence[tuple[str, str]]:
         """Return the button that ends it, while it is live."""
-        live = row.is_live  # type: ignore[attr-defined]
+        live = row.is_live  # type: ignore[attr-defined]  # an annotation of the query
         may = self.has_review_permission(request)
         return [(_("End this allowance now"), "expire")] if live and may else []
 
@@ -224,7 +224,7 @@ class AllowForm(forms.Form):
     def __init__(self, findings: Sequence[FindingRecord], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = self.fields["finding"]
-        assert isinstance(field, forms.ChoiceField)  # noqa: S101
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - tells mypy what the form is made of
         field.choices = [(str(one.id), _told(one)) for one in findings]
         field.error_messages["invalid_choice"] = _(
             "It is not open any more, or somebody answers for it already."

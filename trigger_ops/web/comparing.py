@@ -208,7 +208,7 @@ def _row(
     if i is not None and j is None:
         return Row(kind=Kind.REMOVED, before=_whole(old[i]), before_number=i + 1)
     assert i is not None  # noqa: S101 - zip_longest gives at least one
-    assert j is not None  # noqa: S101
+    assert j is not None  # noqa: S101 - likewise
     before: Line = (Piece(old[i]),)
     after: Line = (Piece(new[j]),)
     kind = Kind.SAME

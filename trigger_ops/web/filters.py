@@ -110,8 +110,8 @@ class OfDatabase(SimpleListFilter):
         self, request: HttpRequest, model_admin: ModelAdmin[Any]
     ) -> Iterable[tuple[Any, str]]:
         """Return the aliases, if there are several."""
-        aliases: list[str] = model_admin.aliases()  # type: ignore[attr-defined]
-        self.chosen: str = model_admin.alias(request)  # type: ignore[attr-defined]
+        aliases: list[str] = model_admin.aliases()  # type: ignore[attr-defined]  # ours, and typed as Django's
+        self.chosen: str = model_admin.alias(request)  # type: ignore[attr-defined]  # ours, and typed as Django's
         return [(alias, printable(alias)) for alias in aliases] if len(aliases) > 1 else []
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:

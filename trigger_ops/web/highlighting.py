@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
-from pygments.lexers import PostgresLexer  # type: ignore[import-untyped]
-from pygments.token import STANDARD_TYPES, _TokenType  # type: ignore[import-untyped]
+from pygments.lexers import PostgresLexer  # type: ignore[import-untyped]  # Pygments has no hints
+from pygments.token import STANDARD_TYPES, _TokenType  # type: ignore[import-untyped]  # Pygments has no hints
 
 from trigger_ops.rendering.wording import printable
 

@@ -94,7 +94,7 @@ class Page(View):
     @property
     def place(self) -> AdminSite:
         """The site that this page is in."""
-        assert self.site is not None, "use placed()"  # noqa: S101
+        assert self.site is not None, "use placed()"  # noqa: S101 - a mistake of ours, never a user's
         return self.site
 
     def may(self, permission: str) -> bool:

@@ -126,7 +126,7 @@ class ProtectedAdminMixin(AdminBase):
         row = getattr(request, _ROW, None)
         return formset if refused is None else _saying_at_row(formset, refused, row)
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 - as Django calls it
         """Save, and remember what is being saved."""
         setattr(request, _ROW, obj.pk)
         super().save_model(request, obj, form, change)
@@ -231,7 +231,7 @@ def _chosen_action(request: HttpRequest) -> str | None:
 
 
 def _saying(form: type[ModelForm[Any]], refused: str) -> type[ModelForm[Any]]:
-    class Refused(form):  # type: ignore[valid-type, misc]
+    class Refused(form):  # type: ignore[valid-type, misc]  # its base is known at run time only
         def full_clean(self) -> None:
             super().full_clean()
             if self.is_bound:
@@ -241,7 +241,7 @@ def _saying(form: type[ModelForm[Any]], refused: str) -> type[ModelForm[Any]]:
 
 
 def _saying_at_row(formset: Any, refused: str, row: Any) -> Any:
-    class Refused(formset):  # type: ignore[misc]
+    class Refused(formset):  # type: ignore[misc]  # its base is known at run time only
         def clean(self) -> None:
             super().clean()
             found = [one for one in self.forms if one.instance.pk == row and one.has_changed()]

@@ -65,7 +65,7 @@ class AskForm(forms.Form):
     def __init__(self, *args: Any, offered: Choices, longest: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.offered = offered
-        self.fields["triggers"].choices = [(uri, uri) for uri in offered.uris]  # type: ignore[attr-defined]
+        self.fields["triggers"].choices = [(uri, uri) for uri in offered.uris]  # type: ignore[attr-defined]  # it is a ChoiceField
         told = _("Such as 250ms, 30s, 15m, 2h or 1d; %(longest)s at most.")
         self.fields["duration"].help_text = told % {"longest": longest}
 

@@ -59,7 +59,7 @@ class StatementComposer(MyModelFields):
                 operation=pgtrigger.Update,
                 declare=[("changed", "INTEGER")],
                 condition=pgtrigger.AnyChange("int_field"),
-                func=pgtrigger.Func(  # type: ignore[no-untyped-call]
+                func=pgtrigger.Func(  # type: ignore[no-untyped-call]  # pgtrigger has no hint for it
                     """
                     SELECT count(*) INTO changed FROM {cond_joined_values};
                     IF changed > 0 THEN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from demo_site.settings import *  # noqa: F403
+from demo_site.settings import *  # noqa: F403 - settings are those of the other module, and a few
 from tests.browser import themes
 
 INSTALLED_APPS = themes.apps("grappelli")

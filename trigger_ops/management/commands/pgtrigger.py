@@ -55,7 +55,7 @@ class Command(StockCommand):
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """Make a parser that leaves alone what stands behind the first ``--`` of a session."""
         parser = super().create_parser(prog_name, subcommand, **kwargs)
-        parser.parse_args = functools.partial(_parsed, parser.parse_args)  # type: ignore[method-assign]
+        parser.parse_args = functools.partial(_parsed, parser.parse_args)  # type: ignore[method-assign]  # one parser, not its class
         return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -109,7 +109,7 @@ class Command(StockCommand):
             error.returncode = int(ExitCode.USAGE)
             raise
         except Outcome as outcome:
-            if not self._called_from_command_line:  # type: ignore[attr-defined]
+            if not self._called_from_command_line:  # type: ignore[attr-defined]  # Django sets it, without a hint
                 raise
             if options["verbosity"] > 0 and not outcome.told:
                 self.stderr.write(str(outcome), lambda text: text)
