@@ -332,6 +332,11 @@ def test_it_wants_the_password(bench: Bench, home: Path) -> None:
     assert stat.S_IMODE((home / "password").stat().st_mode) == 0o600
     methods = "SELECT string_agg(DISTINCT auth_method, ',') FROM pg_hba_file_rules"
     assert answer(url, methods) == "scram-sha-256"
+    iterations = "SELECT split_part(split_part(rolpassword, '$', 2), ':', 1) FROM pg_authid"
+    major = int(answer(url, "SHOW server_version_num")) // 10_000
+    assert answer(url, f"{iterations} WHERE rolname = 'postgres'") == (
+        "1" if major >= 16 else "4096"
+    )
     with pytest.raises(ServerUnreachable, match="password authentication failed"):
         answer(url.replace(password, "guess"), "SELECT 1")
     with pytest.raises(ServerUnreachable, match=r"no password supplied"):
