@@ -35,7 +35,7 @@ from trigger_ops.ledger.runs import (
     unfinished_runs,
 )
 from trigger_ops.records import FindingChange, FindingRecord, RunRecord, TargetRecord
-from trigger_ops.registry import registered_triggers
+from trigger_ops.registry import registered_names
 from trigger_ops.registry.selectors import select
 from trigger_ops.signals import finding_changed
 from trigger_ops.states import Status, TargetState
@@ -221,7 +221,7 @@ def judged(
     """Return what a look can tell of the open findings of its database, and of new ones."""
     uris = None
     if selectors:
-        uris = frozenset(one.uri for one in select(registered_triggers(), selectors))
+        uris = frozenset(one.uri for one in select(registered_names(), selectors))
     unread = [one for one in seen.database.triggers if one.status is Status.UNKNOWN]
     tables = _tables(seen)
     # Findings about no table are of everywhere, and some models name their schema.

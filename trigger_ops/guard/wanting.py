@@ -6,7 +6,7 @@ import datetime as dt
 
 from trigger_ops import conf
 from trigger_ops.records import GuardState, Limits
-from trigger_ops.registry import registered_triggers
+from trigger_ops.registry import registered_names
 from trigger_ops.registry.selectors import matches
 from trigger_ops.states import Policy
 
@@ -26,7 +26,7 @@ def wanted_guard(alias: str, home: str) -> GuardState:
     approvals = conf.number("APPROVALS")
     policies: dict[str, tuple[str, Policy, int]] = {}
     uris: dict[str, str] = {}
-    for trigger in registered_triggers():
+    for trigger in registered_names():
         if not trigger.pgid or not trigger.allowed_on(alias):
             continue
         uris[trigger.pgid] = trigger.uri

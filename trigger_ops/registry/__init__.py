@@ -17,11 +17,11 @@ IGNORE_FUNCTION = "_pgtrigger_should_ignore"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class RegisteredTrigger:
-    """One trigger on one model.
+class RegisteredName:
+    """What one trigger on one model is called, which takes no compiling.
 
-    ``definition`` is None where the trigger cannot be compiled, and ``error`` then says why.
-    ``kinds`` are the names of the trigger's class and its bases.
+    ``pgid`` is its name in PostgreSQL, or "" where the trigger cannot tell. ``kinds`` are the names
+    of its class and the bases of that.
     """
 
     uri: str
@@ -31,8 +31,6 @@ class RegisteredTrigger:
     kinds: frozenset[str]
     pgid: str
     table: tuple[str | None, str]
-    definition: Definition | None
-    error: str | None
     model_class: type[models.Model] = dataclasses.field(repr=False, compare=False)
 
     def allowed_on(self, alias: str) -> bool:
@@ -44,6 +42,22 @@ class RegisteredTrigger:
         return bool(router.allow_migrate(alias, meta.app_label, model_name=meta.model_name))
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class RegisteredTrigger(RegisteredName):
+    """One trigger on one model.
+
+    ``definition`` is None where the trigger cannot be compiled, and ``error`` then says why.
+    """
+
+    definition: Definition | None
+    error: str | None
+
+
+def registered_names() -> list[RegisteredName]:
+    """Return what every registered trigger is called, in registry order."""
+    return [RegisteredName(**_named(model, trigger)[0]) for model, trigger in registered()]
+
+
 def registered_triggers() -> list[RegisteredTrigger]:
     """Return every registered trigger, in registry order. One bad trigger ends nothing."""
     with collector_paused():
@@ -51,24 +65,38 @@ def registered_triggers() -> list[RegisteredTrigger]:
 
 
 def _registered(model: Any, trigger: core.Trigger) -> RegisteredTrigger:
-    definition, error, pgid = None, None, ""
+    names, error = _named(model, trigger)
+    definition = None
+    if error is None:
+        try:
+            definition = definition_of(trigger.compile(model).sql)
+        except Exception as problem:  # noqa: BLE001 - compile() runs user code: any error is a finding
+            error = _sentence(problem)
+    return RegisteredTrigger(**names, definition=definition, error=error)
+
+
+def _named(model: Any, trigger: core.Trigger) -> tuple[dict[str, Any], str | None]:
+    """Return the fields of a name, and why it has no ``pgid`` if it has none."""
+    pgid, error = "", None
     try:
         pgid = trigger.get_pgid(model)
-        definition = definition_of(trigger.compile(model).sql)
-    except Exception as problem:  # noqa: BLE001 - compile() runs user code: any error is a finding
-        error = f"{type(problem).__name__}: {problem}".splitlines()[0]
-    return RegisteredTrigger(
-        uri=trigger.get_uri(model),
-        app_label=model._meta.app_label,
-        model=model._meta.object_name,
-        name=str(trigger.name),
-        kinds=frozenset(base.__name__ for base in type(trigger).__mro__),
-        pgid=pgid,
-        table=split_table(model._meta.db_table),
-        definition=definition,
-        error=error,
-        model_class=model,
-    )
+    except Exception as problem:  # noqa: BLE001 - user code too
+        error = _sentence(problem)
+    names = {
+        "uri": trigger.get_uri(model),
+        "app_label": model._meta.app_label,
+        "model": model._meta.object_name,
+        "name": str(trigger.name),
+        "kinds": frozenset(base.__name__ for base in type(trigger).__mro__),
+        "pgid": pgid,
+        "table": split_table(model._meta.db_table),
+        "model_class": model,
+    }
+    return names, error
+
+
+def _sentence(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {problem}".splitlines()[0]
 
 
 def project_tables() -> frozenset[tuple[str | None, str]]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from trigger_ops.exceptions import UnknownSelector, nearest
-from trigger_ops.registry import RegisteredTrigger
+from trigger_ops.registry import RegisteredName
+
+Name = TypeVar("Name", bound=RegisteredName)
 
 
-def select(
-    triggers: Sequence[RegisteredTrigger], selectors: Iterable[str]
-) -> list[RegisteredTrigger]:
+def select(triggers: Sequence[Name], selectors: Iterable[str]) -> list[Name]:
     """Return the triggers that any selector matches, once each, in the order of the selectors.
 
     No selector means all of them.
@@ -19,7 +20,7 @@ def select(
     Raises:
         UnknownSelector: naming the nearest match, for a selector that matches nothing.
     """
-    chosen: dict[str, RegisteredTrigger] = {}
+    chosen: dict[str, Name] = {}
     wanted = list(selectors)
     for selector in wanted:
         found = [trigger for trigger in triggers if matches(trigger, selector)]
@@ -29,7 +30,7 @@ def select(
     return list(chosen.values()) if wanted else list(triggers)
 
 
-def matches(trigger: RegisteredTrigger, selector: str) -> bool:
+def matches(trigger: RegisteredName, selector: str) -> bool:
     """Tell whether one selector means this trigger. Case counts, as in pgtrigger's URIs."""
     model = f"{trigger.app_label}.{trigger.model}"
     names = (
@@ -40,7 +41,7 @@ def matches(trigger: RegisteredTrigger, selector: str) -> bool:
     return selector in names
 
 
-def _unknown(triggers: Sequence[RegisteredTrigger], selector: str) -> str:
+def _unknown(triggers: Sequence[RegisteredName], selector: str) -> str:
     if not triggers:
         return f'No trigger matches "{selector}": none is registered at all.'
     known: dict[str, None] = {}

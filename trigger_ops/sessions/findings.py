@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from trigger_ops.ledger.reconciling import Evidence, Sent, Written
 from trigger_ops.records import DecisionRecord, SessionRecord
-from trigger_ops.registry import RegisteredTrigger
+from trigger_ops.registry import RegisteredName
 from trigger_ops.sessions import statements
 from trigger_ops.sessions.recording import REFUSED
 from trigger_ops.sessions.scopes import HISTORY
@@ -39,7 +39,7 @@ class Matter:
     session: SessionRecord
     evidence: Evidence
     witnessed: Witnessed
-    registered: Mapping[str, RegisteredTrigger]
+    registered: Mapping[str, RegisteredName]
 
     @property
     def own(self) -> list[Written]:

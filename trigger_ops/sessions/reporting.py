@@ -23,7 +23,7 @@ from trigger_ops.records import (
     StatementRecord,
     TransactionRecord,
 )
-from trigger_ops.registry import registered_triggers
+from trigger_ops.registry import registered_names
 from trigger_ops.sessions.findings import Matter, findings
 from trigger_ops.sessions.witnessed import read_witnessed
 
@@ -75,7 +75,7 @@ def reports_on(
         return []
     evidence = read_evidence(alias, home, [one.id for one in sessions])
     witnessed = read_witnessed(alias, {pgid for one in sessions for pgid in one.triggers})
-    registered = {one.pgid: one for one in registered_triggers() if one.pgid}
+    registered = {one.pgid: one for one in registered_names() if one.pgid}
     matters = [
         Matter(session=one, evidence=evidence, witnessed=witnessed, registered=registered)
         for one in sessions

@@ -23,7 +23,7 @@ from trigger_ops.catalog.transactions import first_line
 from trigger_ops.exceptions import SessionOver, SessionRefused
 from trigger_ops.ledger.sessions import REFUSED, REJECTED
 from trigger_ops.records import Actor
-from trigger_ops.registry import registered_triggers
+from trigger_ops.registry import registered_names
 from trigger_ops.sessions import current
 from trigger_ops.sessions.actors import operating_system_actor
 from trigger_ops.sessions.denials import Denial, given
@@ -91,7 +91,7 @@ def _of_statement(connection: BaseDatabaseWrapper, error: BaseException, code: s
         detail={
             "code": code,
             "message": message,
-            "triggers": [one.uri for one in registered_triggers() if one.pgid in triggers],
+            "triggers": [one.uri for one in registered_names() if one.pgid in triggers],
             "pgids": triggers,
             "role": info.user,
             "application": info.parameter_status("application_name") or "",

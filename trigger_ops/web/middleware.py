@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from trigger_ops import api
 from trigger_ops.exceptions import SessionOver, TriggerOpsError, UnknownSession
 from trigger_ops.records import SessionRecord
-from trigger_ops.registry import registered_triggers
+from trigger_ops.registry import registered_names
 from trigger_ops.rendering.wording import printable
 from trigger_ops.states import SessionState
 from trigger_ops.web.banner import with_banner
@@ -118,7 +118,7 @@ def _covers(match: ResolverMatch, record: SessionRecord) -> bool:
     if page is None:
         return False
     named = set(record.uris)
-    models = {one.model_class for one in registered_triggers() if one.uri in named}
+    models = {one.model_class for one in registered_names() if one.uri in named}
     return page.model in models or any(inline.model in models for inline in page.inlines)
 
 
