@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 
 import hypothesis
@@ -21,6 +22,13 @@ __all__ = [
 # A slow machine is no failure.
 hypothesis.settings.register_profile("trigger_ops", deadline=None)
 hypothesis.settings.load_profile("trigger_ops")
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector alone with what is there for good: Django, the models and all tests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")
