@@ -88,6 +88,9 @@ DURATIONS = (
 LEAST = {"APPROVALS": 1, "SESSION_TRIGGERS": 1, "SESSION_ROWS": 1, "SESSION_REASON": 1}
 """The keys that hold a whole number and may not be 0, with the least that they may be."""
 
+MOST = {"APPROVALS": 2**15 - 1, "SESSION_EXTENSIONS": 2**15 - 1}
+"""The keys whose whole number has less room in our tables than others, with the most that it may be."""
+
 LONGEST = 2**31 - 1
 """The longest timeout that PostgreSQL takes, in milliseconds."""
 
@@ -342,9 +345,9 @@ def number(key: str) -> int:
     Raises:
         BadSettings: for one that is too small or too large.
     """
-    value, least = int(get(key)), LEAST.get(key, 0)
-    if not least <= value <= LONGEST:
-        raise BadSettings(f'TRIGGER_OPS["{key}"] must be from {least} to {LONGEST}, not {value}.')
+    value, least, most = int(get(key)), LEAST.get(key, 0), MOST.get(key, LONGEST)
+    if not least <= value <= most:
+        raise BadSettings(f'TRIGGER_OPS["{key}"] must be from {least} to {most}, not {value}.')
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Callable
@@ -11,14 +12,14 @@ from typing import Any
 import pgtrigger
 import pytest
 from django.apps import apps
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from demo_site.past.models import Receipt
 from tests.damage import install_sql, make_role, pgid, run
 from tests.guard.parts import body, gate_body, put_stock_body
-from tests.guard.test_acknowledge import guard
+from tests.guard.test_acknowledge import REASON, guard
 from tests.guard.test_ddl_guard import objects
 from trigger_ops import api
 from trigger_ops.inspection.ignoring import stock_ignore_body
@@ -61,6 +62,28 @@ def test_installed_shown_and_removed_again() -> None:
     assert guard("remove", "--reason", "a test")[0] == 0
     assert (bad(), status()["on"], body()) == ([], False, stock_ignore_body())
     assert run(WITNESSES) == [(0,)]
+
+
+@pytest.mark.django_db(databases=["default", "lite"])
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ("guard", "install", "--ddl-guard", "--dry-run"),
+            "has no triggers to guard: leave it out",
+        ),
+        (("guard", "install"), "has no triggers to guard: leave it out"),
+        (("guard", "remove"), "has no triggers to guard: leave it out"),
+        (("guard", "acknowledge", "--reason", REASON), "has no triggers to guard: leave it out"),
+        (("log",), "has no ledger: name another one with -d"),
+    ],
+)
+def test_another_kind_of_database_is_refused_in_a_sentence(
+    words: tuple[str, ...], sentence: str
+) -> None:
+    with pytest.raises(CommandError, match=f'"lite" is no.* PostgreSQL.*{sentence}') as refused:
+        call_command("pgtrigger", *words, "-d", "lite", stdout=io.StringIO())
+    assert refused.value.returncode == ExitCode.REFUSED
 
 
 @pytest.mark.usefixtures("guarded")

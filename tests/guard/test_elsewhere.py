@@ -204,6 +204,20 @@ def test_a_scope_does_not_take_the_witnesses_of_other_schemas_away(
         assert acts.make(INSTALL, scope=scope).work == ()
 
 
+def test_status_tells_of_the_witnesses_of_every_schema(guarded: BaseDatabaseWrapper) -> None:
+    run("CREATE SCHEMA tenant")
+    copy_of_receipts("tenant", call="public.")
+    put_on()
+    tables = {one.schema: one for one in api.guard_status("default").tables}
+    assert (tables["tenant"].table, tables["tenant"].faults) == ("past_receipt", ())
+    table = within("tenant", "past_receipt")
+    run("ALTER TABLE {table} DISABLE TRIGGER trigger_ops_witness", table=table)
+    faulty = [one for one in api.guard_status("default").tables if one.faults]
+    assert [(one.schema, one.faults) for one in faulty] == [
+        ("tenant", ("trigger_ops_witness is not ENABLE ALWAYS",))
+    ]
+
+
 def test_a_session_holds_for_its_triggers_name_in_every_schema(
     guarded: BaseDatabaseWrapper,
 ) -> None:

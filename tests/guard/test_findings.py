@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -15,12 +16,14 @@ from demo_site.past.models import Receipt
 from tests.damage import make_role, pgid, run
 from tests.guard.conftest import guard
 from tests.guard.parts import IGNORE, enter, put_gate, put_stock_body, put_witness
+from tests.guard.test_acknowledge import guard as command
 from trigger_ops import api
 from trigger_ops.drift import Finding
+from trigger_ops.exceptions import DatabaseUnreadable
 from trigger_ops.guard import ddl
 from trigger_ops.rendering.guard import as_text
 from trigger_ops.sql.own_tables import OWN_TRIGGERS
-from trigger_ops.states import Level, Verb
+from trigger_ops.states import ExitCode, Level, Verb
 
 RECEIPT = "past.Receipt:append_only"
 REASON = "INC-12: a wrong receipt, taken out by hand"
@@ -494,3 +497,17 @@ def test_whoever_may_not_read_our_tables_is_told_of_the_gate_all_the_same(
     gut_the_gate()
     run("SET ROLE {role}", role=outsider)
     assert len(of_the_gate()) == 1
+
+
+def test_whoever_may_not_read_our_tables_is_told_no_policy_that_he_cannot_know(
+    outsider: str,
+) -> None:
+    with pytest.raises(DatabaseUnreadable, match="GRANT SELECT ON"):
+        api.guard_status("default")
+    code, out, err = command("status")
+    assert (code, "detected" in out, "enforced" in out) == (ExitCode.INCOMPLETE, False, False)
+    assert "may not read what trigger_ops keeps" in err
+    assert f'TO "{outsider}"' in err
+    code, out, _ = command("status", "--format", "json")
+    document = json.loads(out)
+    assert (code, document["complete"], document["exit_code"]) == (3, False, 3)

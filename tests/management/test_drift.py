@@ -346,6 +346,12 @@ def test_the_list_names_what_nobody_answers_for(gutted: Result, pgtrigger: Run) 
         (("add", "I004", "--for", "7d", *REASON), 2, "open findings are I004: name one by its"),
         (("add", "C001", "--for", "7d", *REASON, "--owner", " "), 2, "--owner is empty"),
         (("expire", "one"), 2, '"one" is no number'),
+        (
+            ("add", "C001", "-d", "arcive", "--for", "7d", *REASON),
+            2,
+            'no alias "arcive": did you mean "archive"?',
+        ),
+        (("list", "-d", "arcive"), 2, 'no alias "arcive": did you mean "archive"?'),
     ],
 )
 def test_what_is_allowed_wrongly_is_one_sentence(

@@ -341,6 +341,15 @@ def test_the_countdown_has_what_the_script_needs(ann: Person) -> None:
     assert "trigger_ops/countdown.js" in markup
 
 
+def test_a_project_without_time_zones_sees_sessions_too(ann: Person, settings: Any) -> None:
+    record = ann.opens(duration="30m")
+    settings.USE_TZ = False
+    assert re.search(r"(29|30) minutes left", ann.reads("changelist"))
+    assert re.search(r"(29|30) minutes left", words(ann.sees("detail", record.id)))
+    assert ann.does("extend", record.id, longer="10m", extensions="0").status_code == 302
+    assert re.search(r"(39|40) minutes left", words(ann.sees("detail", record.id)))
+
+
 # Files ------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from django.utils.translation import gettext_noop as _
 
-from trigger_ops.api.inspecting import postgres_aliases
+from trigger_ops.api.inspecting import known, postgres_aliases
 from trigger_ops.drift.vouching import scope_words
 from trigger_ops.exceptions import Sentence, UnknownFinding, nearest
 from trigger_ops.inspection import Scope
@@ -37,9 +37,12 @@ def allow(
 
     Raises:
         UnknownFinding: when none or several are meant.
+        UnknownDatabase: naming the nearest match.
         SessionRefused: when the reason says nothing.
         NotRecorded, BadSettings: when the recording database cannot be used.
     """
+    if database is not None:
+        known(database)
     said = stated_reason(reason, what=Sentence(_("An allowance")))
     with recording() as book:
         found = read_open_findings(book, postgres_aliases())
@@ -53,8 +56,11 @@ def allowances(
     """Return the live allowances, or ``every`` one there was, and what time it is.
 
     Raises:
+        UnknownDatabase: naming the nearest match.
         NotRecorded, BadSettings: when the recording database cannot be used.
     """
+    for alias in databases or ():
+        known(alias)
     with reading_records() as book:
         return read_allowances(book, databases, live=not every), book.now
 

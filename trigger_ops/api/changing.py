@@ -171,7 +171,15 @@ def read_log(
     """
     found: list[Entry] = []
     for alias in aliases:
-        home = own_tables.home(known(alias))
+        if connections[known(alias)].vendor != "postgresql":
+            raise Refused(
+                _(
+                    '"%(alias)s" is no PostgreSQL database, and has no ledger: name another one '
+                    "with -d."
+                ),
+                alias=alias,
+            )
+        home = own_tables.home(alias)
         if home is None:
             raise Refused(
                 _(

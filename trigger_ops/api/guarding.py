@@ -12,7 +12,7 @@ from django.db.backends.postgresql.psycopg_any import sql
 
 from trigger_ops import conf
 from trigger_ops.api.changing import apply, plan
-from trigger_ops.api.inspecting import NOWHERE_ELSE, inspect_all, known
+from trigger_ops.api.inspecting import inspect_all, known
 from trigger_ops.catalog.reading import sqlstate
 from trigger_ops.catalog.snapshot import Extent
 from trigger_ops.catalog.transactions import first_line
@@ -23,7 +23,7 @@ from trigger_ops.guard.keeping import find_gates
 from trigger_ops.guard.profile import Profile, read_profile
 from trigger_ops.guard.reading import is_denied, read_guarding, with_guard
 from trigger_ops.guard.report import Gate, GuardedTable, GuardedTrigger, GuardReport
-from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
+from trigger_ops.inspection import InspectedDatabase, InspectedTrigger, Scope
 from trigger_ops.inspection.guarding import gate_faults, gated_schemas, witness_faults
 from trigger_ops.inspection.own_objects import NAMED_AT_MOST
 from trigger_ops.ledger.guard import guard_home, read_guard, read_unattributed
@@ -37,6 +37,7 @@ from trigger_ops.states import Verb
 
 LOGGER = logging.getLogger("trigger_ops")
 
+_EVERYWHERE = Scope(glob="*")
 _UNWITNESSABLE = {"v": "a view", "f": "a foreign table"}
 
 _ACKNOWLEDGE = """\
@@ -113,10 +114,12 @@ def guard_status(using: str) -> GuardReport:
         if not is_denied(error):
             raise
         guard = None
+    if guard is not None and guard.unread:
+        raise DatabaseUnreadable(guard.unread)
     if guard is None or not guard.is_on:
         past = guard.unattributed if guard is not None else ()
         return GuardReport(database=using, unattributed=past)
-    (database,) = inspect_all((), [using], NOWHERE_ELSE, surroundings=Extent.ALL)
+    (database,) = inspect_all((), [using], _EVERYWHERE, surroundings=Extent.ALL)
     if database.snapshot is None:
         raise DatabaseUnreadable(database.reason)
     role = database.snapshot.server.role
@@ -245,7 +248,7 @@ def acknowledge(using: str, transactions: Collection[int], *, actor: str, reason
         SessionRefused: for a reason that says too little.
         Refused: where our tables are missing, or this role may not.
     """
-    home = _home(known(using))
+    home = _home(using)
     said = stated_reason(reason, what="An acknowledgement")
     if not transactions:
         return 0
@@ -268,8 +271,14 @@ def acknowledge(using: str, transactions: Collection[int], *, actor: str, reason
     return int(number)
 
 
+def _postgresql(using: str) -> str:
+    if connections[known(using)].vendor != "postgresql":
+        raise Refused(f'"{using}" is not PostgreSQL, and has no triggers to guard: leave it out.')
+    return using
+
+
 def _home(using: str) -> str:
-    home = guard_home(using)
+    home = guard_home(_postgresql(using))
     if home is None:
         raise Refused(
             f'The tables of sessions are missing on "{using}": run manage.py migrate trigger_ops '
@@ -291,7 +300,7 @@ def ddl_script(using: str, verb: Verb) -> list[str]:
         Refused: where our tables are missing.
         DatabaseUnreadable: when the database cannot be asked.
     """
-    home = _home(known(using))
+    home = _home(using)
     if verb is Verb.GUARD_INSTALL:
         return ddl.statements(using, home)
     state = read_guard(using, home)
@@ -302,10 +311,11 @@ def refuse_ordinary_role(using: str) -> None:
     """Refuse to touch event triggers as a role that PostgreSQL would not let.
 
     Raises:
-        Refused: for a role that is no superuser.
+        UnknownDatabase: naming the nearest match.
+        Refused: for a role that is no superuser, and where no PostgreSQL is.
         DatabaseUnreadable: when the database cannot be asked.
     """
-    ddl.refuse_ordinary_role(known(using))
+    ddl.refuse_ordinary_role(_postgresql(using))
 
 
 def switch_ddl_guard(using: str, verb: Verb, *, actor: str, reason: str = "") -> None:

@@ -125,9 +125,9 @@ def _wrong_type(key: str, value: object) -> str:
     if isinstance(default, bool):
         return "" if isinstance(value, bool) else "True or False"
     if isinstance(default, int):
-        least = conf.LEAST.get(key, 0)
-        fits = type(value) is int and least <= value <= conf.LONGEST
-        return "" if fits else f"a whole number from {least} to {conf.LONGEST}"
+        least, most = conf.LEAST.get(key, 0), conf.MOST.get(key, conf.LONGEST)
+        fits = type(value) is int and least <= value <= most
+        return "" if fits else f"a whole number from {least} to {most}"
     if isinstance(default, dict):
         return "" if isinstance(value, dict) else "a dict"
     if key == "NOTIFY":

@@ -10,7 +10,6 @@ from trigger_ops.registry import registered_names
 from trigger_ops.registry.selectors import matches
 from trigger_ops.states import Policy
 
-_MOST_EXTENSIONS = 2**15 - 1  # What the column holds.
 _NEVER = dt.datetime.fromtimestamp(0, dt.UTC)
 
 
@@ -52,6 +51,6 @@ def _limits() -> Limits:
         idle=conf.session_idle(),
         waits=conf.session_waits(),
         most_rows=conf.number("SESSION_ROWS"),
-        most_extensions=min(conf.number("SESSION_EXTENSIONS"), _MOST_EXTENSIONS),
+        most_extensions=conf.number("SESSION_EXTENSIONS"),
         most_triggers=conf.number("SESSION_TRIGGERS"),
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -133,7 +133,7 @@ class ExtendSession(OwnersAct):
             )
             raise SessionRefused(told % {"number": session})
         found = api.extend_session(session, longer=longer, actor=self.actor, using=self.alias)
-        until = clock(found.expires, timezone.now()) if found.expires else ""
+        until = clock(found.expires, dt.datetime.now(dt.UTC)) if found.expires else ""
         told = _("Session %(number)d lasts until %(until)s now.")
         return told % {"number": session, "until": until}
 

@@ -148,7 +148,7 @@ def left(record: SessionRecord) -> Left | None:
     """Return how long an active session lasts, None for any other."""
     if record.state is not SessionState.ACTIVE or record.expires is None:
         return None
-    now = timezone.now()
+    now = dt.datetime.now(dt.UTC)  # with its zone, whatever USE_TZ says, as all our times
     if record.expires - now < dt.timedelta(minutes=1):
         words = _("less than a minute left")
     else:
