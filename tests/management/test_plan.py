@@ -148,7 +148,8 @@ def test_what_cannot_be_done_is_4_and_said_once(pgtrigger: Run, tmp_path: Path) 
         (("past.Invoce",), 'did you mean "past.Invoice"?'),
         (("-d", "nope"), 'has no alias "nope"'),
         (("--lock-timeout", "0s"), "more than nothing"),
-        (("--out", ""), "The plan cannot be written"),
+        (("--out", ""), "--out is empty: say which."),
+        (("--out", "no/such/x"), "cannot be written: No such file or directory: 'no/such/x'."),
     ],
 )
 def test_a_plan_that_is_asked_for_wrongly_is_usage(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.drift.making import allowance_of
 from tests.rendering.examples import a_database, a_finding, a_report, a_trigger
 from trigger_ops import conf
 from trigger_ops.rendering import reports
@@ -23,6 +24,9 @@ UNREAD = a_trigger(
     verdict=Verdict.UNVERIFIED,
     reason="no USAGE right",
 )
+
+
+ALLOWED = allowance_of(a_finding())
 
 
 def advice(number: int, code: str = "I004") -> Any:
@@ -74,6 +78,17 @@ def test_a_clean_run_is_one_calm_line() -> None:
         (
             a_report(advice(1)),
             "Nothing at WARNING or above (1 INFO) among 1 trigger on 1 database.",
+        ),
+        (
+            a_report(a_finding(), a_finding(allowance=ALLOWED), advice(2)),
+            (
+                "1 finding at WARNING or above (1 CRITICAL, 1 CRITICAL allowed, 1 INFO) "
+                "among 1 trigger on 1 database."
+            ),
+        ),
+        (
+            a_report(a_finding(allowance=ALLOWED)),
+            "Nothing at WARNING or above (1 CRITICAL allowed) among 1 trigger on 1 database.",
         ),
         (
             a_report(databases=(a_database(a_trigger(), UNREAD), DOWN)),

@@ -155,9 +155,10 @@ def _verdict(report: Report) -> str:
     level = report.fail_level
     threshold = level.name if level is Level.CRITICAL else f"{level.name} or above"
     failing = len(report.failing)
-    levels = Counter(finding.level for finding in report.findings)
+    levels = Counter((one.level, one.allowance is None) for one in report.findings)
     told = ", ".join(
-        f"{number} {level.name}" for level, number in sorted(levels.items(), reverse=True)
+        f"{number} {level.name}{'' if counts else ' allowed'}"
+        for (level, counts), number in sorted(levels.items(), reverse=True)
     )
     lead = (
         f"{counted(failing, 'finding')} at {threshold}" if failing else (f"Nothing at {threshold}")

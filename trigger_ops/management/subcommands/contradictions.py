@@ -38,7 +38,7 @@ def refuse_contradictions(options: Mapping[str, Any], verb: Verb) -> None:
     Raises:
         CommandError: exit code 2.
     """
-    _refuse_empty(options)
+    refuse_empty(options)
     _refuse_first(_contradictions(options, verb))
     if options.get("lasts") is not None:
         refuse_without_reason(options)
@@ -72,8 +72,12 @@ def refuse_without_reason(options: Mapping[str, Any]) -> None:
         _refuse("A disable that ends needs a --reason: say why.")
 
 
-def _refuse_empty(options: Mapping[str, Any]) -> None:
-    """Refuse what a script gives for a variable that is not set: it means everything but that."""
+def refuse_empty(options: Mapping[str, Any]) -> None:
+    """Refuse what a script gives for a variable that is not set: it means everything but that.
+
+    Raises:
+        CommandError: exit code 2.
+    """
     for name, option in _SPOKEN.items():
         if options.get(name) == "":
             _refuse(f"{option} is empty: say which.")

@@ -153,8 +153,10 @@ def write_file(path: str, text: str) -> None:
         else:
             _replace(target.resolve(), text)
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
+        # By the name that was given: the file that is written first has another.
+        said = f"{error.strerror}: {path!r}" if isinstance(error, OSError) else str(error)
         raise CommandError(
-            f"The plan cannot be written: {printable(str(error))}.",
+            f"The plan cannot be written: {printable(said)}.",
             returncode=int(ExitCode.USAGE),
         ) from error
 

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from trigger_ops import api
 from trigger_ops.management.outcomes import Outcome
 from trigger_ops.management.streams import wants_colour, write_data
+from trigger_ops.management.subcommands.contradictions import refuse_empty
 from trigger_ops.management.subcommands.options import (
     add_target_options,
     one_of,
@@ -44,8 +45,10 @@ def handle(command: BaseCommand, options: Mapping[str, Any]) -> None:
     """Print the plan.
 
     Raises:
+        CommandError: exit code 2, for what cannot be asked for.
         Outcome: 1 under ``--check`` if there is anything to do, 4 if it could not be done.
     """
+    refuse_empty(options)
     wanted = one_of(options["format"], FORMATS, option="--format")
     planned = api.plan(request_of(options, Verb.INSTALL), asked=bool(options["check"]))
     colour = wants_colour(command.stdout, options)
