@@ -319,7 +319,10 @@ def test_the_log_file_of_a_server_has_what_psql_was_refused(
 def test_a_transaction_in_a_session_cannot_be_prepared(
     own_server: OwnServer, make_database: Callable[..., str]
 ) -> None:
-    """It would be committed later, when nothing is asked any more, and nobody could end it."""
+    """It would be committed later, when nothing is asked any more, and nobody could end it.
+
+    One that only changed a session would keep that locked against whoever revokes it.
+    """
     with default_at(**own_server.settings()) as connection:
         do(connection, "ALTER SYSTEM SET max_prepared_transactions = 2")
     owner = accounts.owner_of(own_server.data, accounts.current())
@@ -333,6 +336,16 @@ def test_a_transaction_in_a_session_cannot_be_prepared(
         with refused("0A000"):
             do(connection, "PREPARE TRANSACTION 'later'")
         do(connection, "ROLLBACK")
+        pending = open_session(connection, RECEIPT, needs=2)
+        for act in (
+            f"trigger_ops_extend({session}, 'user:eve', '1 minute')",
+            f"trigger_ops_close({session}, 'ended', 'user:eve', '')",
+            f"trigger_ops_review({pending}, 'user:eve', '', 'approve', '')",
+        ):
+            do(connection, f"BEGIN; SELECT {act}")
+            with refused("0A000"):
+                do(connection, "PREPARE TRANSACTION 'later'")
+            do(connection, "ROLLBACK")
         do(connection, "BEGIN; INSERT INTO past_receipt (number) VALUES ('r')")
         do(connection, "PREPARE TRANSACTION 'later'")
         do(connection, "ROLLBACK PREPARED 'later'")

@@ -21,6 +21,7 @@ from tests.database.acts import (
     close,
     do,
     limits,
+    named,
     one,
     open_session,
     policy,
@@ -144,6 +145,78 @@ def test_where_the_guard_has_no_limits_there_are_none(guarded: BaseDatabaseWrapp
     )
     open_session(guarded, RECEIPT, lasts="9 days", longest="9 days", uris=["a.B:c"])
     assert one(guarded, "SELECT longest FROM trigger_ops_session") == dt.timedelta(days=9)
+
+
+CALENDAR = "SET timezone = 'AAA-24BBB24,M12.5.0/0,M6.1.0/0'"
+"""Somebody's own time zone, in which clocks change by two days at the end of the year."""
+
+MONTHS = "12000 mons -360000 days"
+"""Nothing where times are compared, and 14 years where they are added."""
+
+
+@pytest.mark.parametrize("zone", [CALENDAR, "SET timezone = 'Europe/Berlin'"])
+@pytest.mark.parametrize(
+    ("asked", "hours"), [("1 hour", 1), ("60 days -1439 hours", 1), ("1 mon -718 hours", 2)]
+)
+def test_a_session_lasts_as_many_seconds_as_were_asked_for(
+    guarded: BaseDatabaseWrapper, zone: str, asked: str, hours: int
+) -> None:
+    do(guarded, zone)
+    limits(guarded, longest="4 hours", idle="4 hours", waits="4 hours")
+    spans = dict.fromkeys(("idle", "longest", "waits"), asked)
+    session = open_session(guarded, RECEIPT, lasts=asked, **spans)
+    seconds = (
+        "SELECT extract(epoch FROM expires)::int8 - extract(epoch FROM activated)::int8, "
+        "extract(epoch FROM activated + idle)::int8 - extract(epoch FROM activated)::int8, "
+        "extract(epoch FROM opened + waits)::int8 - extract(epoch FROM opened)::int8, "
+        "extract(epoch FROM activated + longest)::int8 - extract(epoch FROM activated)::int8 "
+        "FROM trigger_ops_session WHERE id = %s"
+    )
+    assert do(guarded, seconds, session) == [(hours * 3600,) * 4]
+
+
+@pytest.mark.parametrize("limit", ["1 day", f"{MONTHS} 1 hour", "4 hours"])
+def test_a_limit_of_the_guard_is_as_many_seconds_too(
+    guarded: BaseDatabaseWrapper, limit: str
+) -> None:
+    do(guarded, CALENDAR)
+    limits(guarded, longest=limit, idle=limit, waits=limit)
+    most = one(guarded, "SELECT extract(epoch FROM longest)::int8 FROM trigger_ops_guard")
+    longest = f"{most} seconds"
+    session = open_session(guarded, RECEIPT, lasts="1 second", longest=longest)
+    extend(guarded, session, f"{MONTHS} {longest}")
+    last = "SELECT extract(epoch FROM expires)::int8 - extract(epoch FROM activated)::int8 FROM trigger_ops_session"
+    assert one(guarded, last) == most
+    with refused("TO011"):
+        open_session(guarded, RECEIPT, lasts=f"{most + 1} seconds", longest="9 days")
+
+
+@pytest.mark.parametrize("name", ["lasts", "idle", "longest", "waits"])
+@pytest.mark.parametrize(
+    "span", [f"{MONTHS} 1 hour", "170000000 years", "-170000000 years", None, "infinity"]
+)
+def test_a_span_that_nobody_can_mean_lengthens_nothing(
+    guarded: BaseDatabaseWrapper, name: str, span: str | None
+) -> None:
+    """Beyond what the guard allows, it is what the guard allows; a session lasts what it asks for."""
+    if span == "infinity" and one(guarded, "SHOW server_version_num") < "170000":
+        pytest.skip("Before PostgreSQL 17 no time is without an end.")
+    limits(guarded, longest="4 hours", idle="4 hours", waits="4 hours")
+    asked = {"lasts": "1 hour", "idle": "1 hour", "longest": "4 hours", "waits": "1 hour"}
+    if name == "lasts" or str(span).startswith("-"):
+        with refused("TO011"):
+            open_session(guarded, RECEIPT, **{**asked, name: span})
+        return
+    open_session(guarded, RECEIPT, **{**asked, name: span})
+    hours = "SELECT extract(epoch FROM {name})::int8 / 3600 FROM trigger_ops_session"
+    assert one(guarded, named(hours, name=name)) == 4
+
+
+def test_without_limits_a_span_without_an_end_is_refused(guarded: BaseDatabaseWrapper) -> None:
+    do(guarded, "UPDATE trigger_ops_guard SET longest = NULL, idle = NULL, waits = NULL")
+    for name in ("lasts", "idle", "longest", "waits"):
+        with refused("TO011"):
+            open_session(guarded, RECEIPT, **{name: "170000000 years"})
 
 
 def test_a_form_that_is_sent_twice_opens_one_session(guarded: BaseDatabaseWrapper) -> None:

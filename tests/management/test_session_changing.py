@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -200,6 +203,105 @@ def test_revoke_from_inside_a_transaction_works(
         transaction.set_rollback(True)
     assert newest().state == "revoked"
     assert run("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", pid) == [(0,)]
+
+
+LOCKING = {
+    "extend": (0, "trigger_ops_extend({}, 'user:eve', '1 minute')"),
+    "close": (0, "trigger_ops_close({}, 'ended', 'user:eve', '')"),
+    "review": (2, "trigger_ops_review({}, 'user:eve', '', 'approve', '')"),
+}
+"""What locks a session until its transaction is over: how many approvals that takes, and the call."""
+
+
+def locker(connect: Connect, session: int, call: str, **settings: Any) -> int:
+    """Lock a session in a transaction that is left open; return the pid of its backend."""
+    connection = connect(**settings)
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(f"SELECT {call.format(session)}")
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.parametrize("verb", ["revoke", "end"])
+@pytest.mark.parametrize(("needs", "call"), LOCKING.values(), ids=LOCKING.keys())
+def test_whoever_locks_a_session_puts_off_its_end_for_a_moment_only(
+    pgtrigger: Run, second_connection: Connect, verb: str, needs: int, call: str
+) -> None:
+    if needs:
+        demand_approval(needs)
+    session = opened()
+    pids = [locker(second_connection, session.id, call)]
+    said = ("--reason", "stop") if verb == "revoke" else ()
+    result = pgtrigger("session", verb, str(session.id), *said)
+    assert (result.code, result.err) == (0, "")
+    word = {"revoke": "revoked", "end": "ended"}[verb]
+    assert (newest().state, newest().extensions, newest().reviews) == (word, 0, ())
+    assert run("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY (%s)", pids) == [(0,)]
+    told = run("SELECT kind, detail ->> 'pids' FROM trigger_ops_sessionevent ORDER BY id DESC")
+    assert told[:2] == [("killed", f"[{pids[0]}]"), (word, None)]
+    if verb == "revoke":
+        assert f"Connections ended: {pids[0]}." in result.out
+
+
+def test_many_that_lock_a_session_one_after_the_other_are_all_ended(
+    pgtrigger: Run, second_connection: Connect
+) -> None:
+    """Those that wait for the first one would have the session next."""
+    session = opened()
+    _, call = LOCKING["extend"]
+    first = locker(second_connection, session.id, call)
+    waiting = second_connection()
+    waiting.inc_thread_sharing()
+    waiting.ensure_connection()
+    pid = waiting.connection.info.backend_pid
+
+    def extend() -> None:
+        with contextlib.suppress(DatabaseError), waiting.cursor() as cursor:
+            cursor.execute(f"BEGIN; SELECT {call.format(session.id)}; SELECT pg_sleep(600)")
+
+    thread = threading.Thread(target=extend)
+    thread.start()
+    queued = "SELECT count(*) FROM pg_locks WHERE pid = %s AND NOT granted"
+    while run(queued, pid) != [(1,)]:
+        time.sleep(0.01)
+    result = pgtrigger("session", "revoke", str(session.id), "--reason", "stop")
+    thread.join(timeout=60)
+    assert (result.code, newest().state) == (0, "revoked")
+    for one in (first, pid):
+        assert str(one) in result.out
+
+
+def test_a_role_that_may_not_end_who_locks_it_is_told_what_to_do(
+    pgtrigger: Run, second_connection: Connect, powerless: str
+) -> None:
+    session = opened()
+    pid = locker(second_connection, session.id, LOCKING["extend"][1])
+    connections["default"].close()
+    words = ("session", "revoke", str(session.id), "--reason", "stop")
+    with default_at(USER=powerless, PASSWORD="operator"):
+        refused = pgtrigger(*words)
+        assert (refused.code, refused.out) == (4, "")
+        assert (
+            f"locked in an open transaction of the backend {pid}, which could not" in refused.err
+        )
+        assert f'GRANT pg_signal_backend TO "{powerless}"' in refused.err
+    assert newest().state == "active"
+    assert pgtrigger(*words).code == 0
+
+
+def test_whoever_locks_the_table_of_sessions_is_left_alone(
+    pgtrigger: Run, second_connection: Connect
+) -> None:
+    """A migration does, and is over by itself."""
+    session = opened()
+    connection = second_connection()
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN; LOCK TABLE trigger_ops_session IN EXCLUSIVE MODE")
+        result = pgtrigger("session", "revoke", str(session.id), "--reason", "stop")
+        assert result.code == 5
+        cursor.execute("COMMIT")
+    assert newest().state == "active"
 
 
 def test_a_role_without_the_right_to_end_it_revokes_all_the_same(

@@ -32,6 +32,7 @@ from tests.management.sessions import (
 )
 from trigger_ops import api
 from trigger_ops.management.prompts import session_prompt
+from trigger_ops.sessions.actors import operating_system_actor
 from trigger_ops.states import SessionState
 
 pytestmark = pytest.mark.usefixtures("guarded")
@@ -509,6 +510,47 @@ def test_a_four_eyes_trigger_takes_a_session_that_was_approved(pgtrigger: Run) -
     assert done.err.endswith(f"Session {session.id} is active: 1 row on record, clean.\n")
     api.end_session(session.id)
     assert pgtrigger(*words[:-3], "check").code == 4
+
+
+def test_who_runs_a_command_in_a_session_of_somebody_else_is_told(pgtrigger: Run) -> None:
+    receipts("A1")
+    me = operating_system_actor()
+    session = opened(actor="user:ann")
+    words = ("session", "run", "--session", str(session.id), "--", "correct_receipt", "A1", "B1")
+    assert pgtrigger(*words).code == 0
+    api.end_session(session.id)
+    note = f"{me} worked in the session, which user:ann opened."
+    report = pgtrigger("session", "report", str(session.id), "--check")
+    assert report.code == 0
+    assert report.out.endswith(f"on record, clean.\n  note: {note}\n")
+    printed = pgtrigger("session", "report", str(session.id), "--format", "json").document
+    document = shown(session.id, pgtrigger)
+    for found in (printed, document):
+        assert (found["notes"], found["findings"], found["clean"]) == ([note], [], True)
+    (event,) = [one for one in document["events"] if one["kind"] == "entered"]
+    assert (event["actor"], set(event["detail"])) == (me, {"host", "pid"})
+    (listed,) = pgtrigger("session", "list", "--format", "json").document["sessions"]
+    assert listed["notes"] == [note]
+    text = pgtrigger("session", "show", str(session.id)).out
+    assert f"Notes\n  {note}\n" in text
+    assert f" entered by {me}: host " in text
+    exported = pgtrigger("session", "export", str(session.id)).out
+    assert '"kind": "entered"' in exported
+
+
+def test_a_reviewer_who_runs_a_command_in_what_they_approved_is_a_finding(pgtrigger: Run) -> None:
+    receipts("A1")
+    demand_approval()
+    session = opened(actor="user:ann")
+    me = operating_system_actor()
+    name = me.removeprefix("os:").partition("@")[0]
+    api.review_session(session.id, reviewer=reviewer(name), verdict="approve")
+    words = ("session", "run", "--session", str(session.id), "--", "correct_receipt", "A1", "B1")
+    assert (
+        f"{me} worked in the session, and had reviewed it as user:{name}." in pgtrigger(*words).err
+    )
+    api.end_session(session.id)
+    assert pgtrigger("session", "report", str(session.id), "--check").code == 1
 
 
 # Shells -----------------------------------------------------------------------------------------

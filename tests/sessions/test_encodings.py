@@ -18,6 +18,7 @@ from tests.sessions.conftest import REASON, RECEIPT, default_at
 from tests.weaknesses.conftest import _maintain
 from trigger_ops import api
 from trigger_ops.exceptions import SessionOver
+from trigger_ops.records import Actor
 from trigger_ops.sessions.encodings import escaped, fitted
 from trigger_ops.sessions.statements import LONGEST_TEMPLATE, template_of
 
@@ -114,6 +115,48 @@ def test_what_is_refused_is_on_record(encoding: str) -> None:
     (refused,) = [one for one in api.show_session(running.id).events if one.kind == "refused"]
     assert refused.detail["template"] == "UPDATE past_receipt SET number = 'x' -- ü"
     assert api.find_session(running.id).end_cause == "genug für heute"
+
+
+TEXT = "stop → now €"
+
+
+@pytest.mark.parametrize("verdict", ["approve", "deny"])
+def test_what_a_reviewer_says_is_on_record(encoding: str, verdict: str) -> None:
+    guard_row("four_eyes")
+    try:
+        asked = api.open_session(RECEIPT, reason=REASON)
+    finally:
+        guard_row("record")
+    found = api.review_session(
+        asked.id, reviewer=Actor(name="user:bøb€", key="€"), verdict=verdict, remark=TEXT
+    )
+    assert found.state == {"approve": "active", "deny": "denied"}[verdict]
+    said = [(one.reviewer, one.verdict, one.remark) for one in found.reviews]
+    assert said == [(fitting("user:bøb€"), verdict, fitting(TEXT))]
+
+
+def test_whoever_changes_a_session_is_on_record(encoding: str) -> None:
+    asked = api.open_session(RECEIPT, reason=REASON)
+    api.extend_session(asked.id, longer="5m", actor="user:ex€")
+    api.export_session(asked.id, actor="user:ax€")
+    done = api.revoke_session(asked.id, reason=TEXT, actor="user:øx€")
+    assert (done.state, done.was_over) == ("revoked", False)
+    found = api.find_session(asked.id)
+    assert (found.end_cause, found.ended_by) == (fitting(TEXT), fitting("user:øx€"))
+    other = api.open_session(RECEIPT, reason=REASON)
+    assert api.end_session(other.id, actor="user:øx€").ended_by == fitting("user:øx€")
+    told = {one.kind: one.actor for one in api.show_session(asked.id).events}
+    assert (told["extended"], told["exported"]) == (fitting("user:ex€"), fitting("user:ax€"))
+
+
+def fitting(text: str) -> str:
+    """Return what the database of the test makes of a text."""
+    return fitted(text, connection.connection)
+
+
+def guard_row(policy: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE trigger_ops_guard SET policy = %s", [policy])
 
 
 @pytest.mark.parametrize(

@@ -248,6 +248,15 @@ def test_the_page_of_a_session_has_all_of_it(ann: Person, bob: Person) -> None:
     assert 'method="post" action="/admin/trigger_ops' not in ann.sees("detail", record.id)
 
 
+def test_who_worked_in_a_session_is_on_its_page(ann: Person, bob: Person) -> None:
+    record = ann.opens()
+    write(record.id, actor=actor_of_user(bob.user))
+    text = ann.reads("detail", record.id)
+    assert "Besides: user:bob worked in the session, which user:ann opened." in text
+    assert "worked in it user:bob" in text
+    assert "✔ Clean so far 1 row on record" in text
+
+
 def test_old_and_new_are_shown_by_column(ann: Person) -> None:
     record = ann.opens(CUSTOMER)
     customer = Customer.objects.create(name="Ada", email="ada@old.example")

@@ -36,6 +36,7 @@ def session_document(
         "statements": [*map(_statement, account.statements), *_refusals(account.events)],
         "changes": [_change(one) for one in account.changes],
         "findings": list(account.report.findings),
+        "notes": list(account.report.notes),
         "rows": account.report.rows,
         "clean": account.report.clean,
         "decisions": [plain(one) for one in account.decisions],
@@ -53,7 +54,8 @@ def sessions_document(reports: Sequence[SessionReport]) -> Document:
         "schema": SESSIONS_SCHEMA,
         "exit_code": int(ExitCode.CLEAN),
         "sessions": [
-            {**_described(one.session), "findings": list(one.findings), "rows": one.rows}
+            {**_described(one.session), "findings": list(one.findings), "notes": list(one.notes)}
+            | {"rows": one.rows}
             for one in reports
         ],
     }
@@ -94,6 +96,7 @@ def report_document(report: SessionReport, *, exit_code: int = ExitCode.CLEAN) -
         "clean": report.clean,
         "rows": report.rows,
         "findings": list(report.findings),
+        "notes": list(report.notes),
     }
 
 
@@ -116,8 +119,8 @@ def lines(account: SessionAccount) -> Iterator[str]:
         for one in some:
             yield _line(session, kind, plain(one))
     report = account.report
-    findings = {"clean": report.clean, "rows": report.rows, "findings": list(report.findings)}
-    yield _line(session, "report", findings)
+    sentences = {"findings": list(report.findings), "notes": list(report.notes)}
+    yield _line(session, "report", {"clean": report.clean, "rows": report.rows, **sentences})
 
 
 def plain(value: Any) -> Any:

@@ -43,8 +43,9 @@ def denials_text(denials: Sequence[EventRecord]) -> str:
 
 
 def report_text(report: SessionReport) -> str:
-    """Return a report: one line, and one for each finding."""
-    found = "".join(f"  {printable(one)}\n" for one in report.findings)
+    """Return a report: one line, and one for each finding and each note."""
+    told = (*report.findings, *(f"note: {one}" for one in report.notes))
+    found = "".join(f"  {printable(one)}\n" for one in told)
     return f"{summary(report)}\n{found}"
 
 
@@ -140,6 +141,7 @@ def _session_lines(account: SessionAccount) -> Iterator[str]:
     yield from _section("Timeline", _timeline(account))
     yield from _section("Rows", _rows(account.changes))
     yield from _section("Findings", account.report.findings)
+    yield from _section("Notes", account.report.notes)
     yield ""
     yield summary(account.report)
 

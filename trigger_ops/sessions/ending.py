@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -18,9 +20,12 @@ from trigger_ops.ledger.tables import moment, named
 from trigger_ops.models import Session
 from trigger_ops.records import SessionRecord
 from trigger_ops.sessions.beside import beside
+from trigger_ops.sessions.clearing import LOCKED, NO_RIGHT, Clearing
+from trigger_ops.sessions.encodings import fitted
 from trigger_ops.sessions.recording import told
 from trigger_ops.sessions.refusals import state_of
-from trigger_ops.sessions.reviewing import NO_RIGHT, ask
+from trigger_ops.sessions.reviewing import ask
+from trigger_ops.sql import Composable
 from trigger_ops.states import SessionState
 
 PATIENCE_SECONDS = 0.04
@@ -67,8 +72,9 @@ class Revocation:
     """What came of a revocation. ``state`` is the session's, which may have ended before.
 
     ``stopped`` are the pids of backends that left by themselves, ``ended`` those whose connection
-    was ended, ``remaining`` those that are in the session still, because ``role`` has no right to
-    end them: what they do is not kept, for they cannot commit.
+    was ended, among them whoever had locked the session; ``remaining`` those that are in the
+    session still, because ``role`` has no right to end them: what they do is not kept, for they
+    cannot commit.
     """
 
     session: int
@@ -88,7 +94,7 @@ def left(alias: str, home: str, session: int) -> tuple[SessionState, dt.timedelt
         DatabaseError: when the database cannot be asked.
     """
     statement = sql.SQL(_LEFT).format(sessions=named(home, Session), session=sql.Literal(session))
-    for state, remaining in ask(alias, statement):
+    for state, remaining in ask(alias, lambda _raw: statement):
         return SessionState(state), remaining
     return SessionState.ABANDONED, dt.timedelta()
 
@@ -108,72 +114,124 @@ def extend(
             number=session.id,
             state=Sentence(session.state.value),
         )
-    statement = sql.SQL(_EXTEND).format(
-        home=sql.Identifier(home),
-        session=sql.Literal(session.id),
-        actor=sql.Literal(actor),
-        longer=sql.Literal(f"{milliseconds(longer)} milliseconds"),
-    )
-    return moment(ask(alias, statement)[0][0])
+
+    def extending(raw: Any) -> Composable:
+        return sql.SQL(_EXTEND).format(
+            home=sql.Identifier(home),
+            session=sql.Literal(session.id),
+            actor=sql.Literal(fitted(actor, raw)),
+            longer=sql.Literal(f"{milliseconds(longer)} milliseconds"),
+        )
+
+    return moment(ask(alias, extending)[0][0])
 
 
 def end(alias: str, home: str, session: SessionRecord, *, actor: str) -> SessionState:
     """End a session, or write down that it is over; return the state that it is in then.
 
+    Whoever has locked it in an open transaction loses the connection.
+
     Raises:
-        SessionRefused: when the database refuses.
+        SessionRefused: when the database refuses, or the role has no right to end who locked it.
         DatabaseError: when it cannot do it now.
     """
     wanted = session.state if session.state in _OVER else SessionState.ENDED
-    return _close(alias, home, session.id, wanted=wanted, actor=actor, cause="")
+    state, cleared = _close(alias, home, session.id, wanted=wanted, actor=actor, cause="")
+    _tell_ended(alias, home, session.id, actor, cleared)
+    return state
 
 
 def revoke(alias: str, home: str, session: SessionRecord, *, actor: str, cause: str) -> Revocation:
     """Stop a session, and whoever is in it: first the row, committed, then the backends.
 
-    A statement that asks the gate stops by itself; what does not, such as an idle transaction, has
-    its connection ended. Where the role has no right to that, nothing more can be committed in the
+    Whoever has locked the row in an open transaction loses the connection before that. A statement
+    that asks the gate stops by itself; what does not, such as an idle transaction, has its
+    connection ended. Where the role has no right to that, nothing more can be committed in the
     session all the same. One that was revoked before may have holders still: they are ended too.
 
     Raises:
-        SessionRefused: when the database refuses.
+        SessionRefused: when the database refuses, or the role has no right to end who locked it.
         DatabaseError: when it cannot do it now.
     """
     wanted = session.state if session.state in _OVER else SessionState.REVOKED
     was_over = session.state not in (SessionState.PENDING, SessionState.ACTIVE)
-    state = _close(alias, home, session.id, wanted=wanted, actor=actor, cause=cause)
+    state, cleared = _close(alias, home, session.id, wanted=wanted, actor=actor, cause=cause)
     if state is SessionState.ENDED:
-        return Revocation(session=session.id, state=state, was_over=True)
+        _tell_ended(alias, home, session.id, actor, cleared)
+        return Revocation(session=session.id, state=state, was_over=True, ended=cleared)
     first, holders = _left_after_a_while(alias, session.id, PATIENCE_SECONDS)
     denied = {pid for pid in holders if not _terminated(alias, session.id, pid)}
     told_to_go = [pid for pid in holders if pid not in denied]
     _, left = _left_after_a_while(
         alias, session.id, GOING_SECONDS if told_to_go else 0, besides=denied
     )
-    if told_to_go:
-        ask(alias, told(session.id, home, KILLED, actor, {"pids": told_to_go}))
+    _tell_ended(alias, home, session.id, actor, (*cleared, *told_to_go))
     return Revocation(
         session=session.id,
         state=state,
         was_over=was_over or state is not wanted,
         stopped=tuple(pid for pid in first if pid not in holders),
-        ended=tuple(pid for pid in told_to_go if pid not in left),
+        ended=(*cleared, *(pid for pid in told_to_go if pid not in left)),
         remaining=tuple(left),
-        role=str(ask(alias, sql.SQL(_ROLE))[0][0]) if left else "",
+        role=_role(alias) if left else "",
     )
 
 
 def _close(
     alias: str, home: str, session: int, *, wanted: SessionState, actor: str, cause: str
-) -> SessionState:
-    statement = sql.SQL(_CLOSE).format(
-        home=sql.Identifier(home),
-        session=sql.Literal(session),
-        wanted=sql.Literal(wanted.value),
-        actor=sql.Literal(actor),
-        cause=sql.Literal(cause),
+) -> tuple[SessionState, tuple[int, ...]]:
+    """Return the state that a session is in then, and who lost the connection for it."""
+
+    def closing(raw: Any) -> Composable:
+        return sql.SQL(_CLOSE).format(
+            home=sql.Identifier(home),
+            session=sql.Literal(session),
+            wanted=sql.Literal(wanted.value),
+            actor=sql.Literal(fitted(actor, raw)),
+            cause=sql.Literal(fitted(cause, raw)),
+        )
+
+    try:
+        return SessionState(ask(alias, closing)[0][0]), ()
+    except DatabaseError as error:
+        if state_of(error) != LOCKED:
+            raise
+    clearing = Clearing(alias)
+    try:
+        state = SessionState(ask(alias, closing, around=clearing.around)[0][0])
+    except DatabaseError as error:
+        if state_of(error) != LOCKED:
+            raise
+        _tell_ended(alias, home, session, actor, clearing.ended)
+        refusal = clearing.refusal or _locked(alias, session, clearing.denied)
+        if refusal is None:
+            raise
+        raise refusal from error
+    return state, tuple(clearing.ended)
+
+
+def _locked(alias: str, session: int, pids: Sequence[int]) -> SessionRefused | None:
+    if not pids:
+        return None
+    return SessionRefused(
+        _(
+            "Session %(number)s goes on, for it is locked in an open transaction of the backend "
+            "%(pids)s, which could not be ended: have a superuser run GRANT pg_signal_backend TO "
+            '"%(role)s", or end it with pg_terminate_backend, and try again.'
+        ),
+        number=session,
+        pids=", ".join(map(str, pids)),
+        role=_role(alias),
     )
-    return SessionState(ask(alias, statement)[0][0])
+
+
+def _role(alias: str) -> str:
+    return str(ask(alias, lambda _raw: sql.SQL(_ROLE))[0][0])
+
+
+def _tell_ended(alias: str, home: str, session: int, actor: str, pids: Sequence[int]) -> None:
+    if pids:
+        ask(alias, lambda raw: told(session, home, KILLED, actor, {"pids": pids}, raw))
 
 
 def _left_after_a_while(

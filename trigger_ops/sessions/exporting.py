@@ -23,7 +23,7 @@ def tell_export(alias: str, home: str, session: int, *, actor: str) -> bool:
     An auditor may be allowed to read and nothing else, so that this keeps nobody from reading.
     """
     try:
-        ask(alias, told(session, home, EXPORTED, actor, {}))
+        ask(alias, lambda raw: told(session, home, EXPORTED, actor, {}, raw))
     except (DatabaseError, InterfaceError, SessionRefused) as error:
         LOGGER.warning(
             'The export of session %s on "%s" by %s is not on record: %s.',

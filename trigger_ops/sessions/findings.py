@@ -14,6 +14,7 @@ from trigger_ops.sessions import statements
 from trigger_ops.sessions.recording import REFUSED
 from trigger_ops.sessions.scopes import HISTORY
 from trigger_ops.sessions.witnessed import Table, Witnessed
+from trigger_ops.sessions.workers import reviewers_at_work
 from trigger_ops.states import SessionState
 
 SOFT_DELETE = "SoftDelete"
@@ -75,6 +76,7 @@ def findings(matter: Matter, *, at_work: bool = False) -> Iterator[str]:
     ``at_work`` says that the session goes on for a reason that is known to whoever asks.
     """
     yield from _other_names(matter)
+    yield from reviewers_at_work(matter.session, matter.evidence.events)
     yield from _about_its_end(matter, at_work=at_work)
     yield from _too_many_rows(matter)
     yield from _aside_without_rows(matter)

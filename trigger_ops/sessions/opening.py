@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import os
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +25,7 @@ from trigger_ops.sessions.current import outside_all
 from trigger_ops.sessions.encodings import fitted, json_text
 from trigger_ops.sessions.refusals import refusal_code, state_of
 from trigger_ops.sessions.statuses import Status, status_of
+from trigger_ops.sessions.workers import ENTERED
 from trigger_ops.sql import Composable
 from trigger_ops.states import SessionState
 
@@ -37,6 +40,15 @@ SELECT CASE WHEN s.state OPERATOR(pg_catalog.=) 'active'
        s.uris::pg_catalog.text, s.triggers::pg_catalog.text, s.opener,
        pg_catalog.timezone('UTC', s.expires), s.end_cause
   FROM {sessions} s WHERE s.id OPERATOR(pg_catalog.=) {session}"""
+
+# Where nothing can be written, nothing can be ignored, and there is nobody to tell of.
+_ENTERED = """\
+SELECT {home}.trigger_ops_tell(s.id, {kind}, {actor}, {detail}::pg_catalog.jsonb)
+  FROM {sessions} s
+ WHERE s.id OPERATOR(pg_catalog.=) {session} AND s.state OPERATOR(pg_catalog.=) 'active'
+   AND s.expires OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()
+   AND s.role OPERATOR(pg_catalog.=) session_user
+   AND pg_catalog.current_setting('transaction_read_only') OPERATOR(pg_catalog.=) 'off'"""
 
 _AROUND = """\
 SELECT pg_catalog.current_setting('transaction_isolation'),
@@ -104,16 +116,31 @@ def close_session(
     return SessionState(_ask_beside(alias, closing)[0][0])
 
 
-def look(alias: str, home: str, session: int, *, apart: bool = False) -> Look | None:
+def look(
+    alias: str, home: str, session: int, *, apart: bool = False, worker: str | None = None
+) -> Look | None:
     """Return what a session is now, None where there is none of that number.
+
+    ``worker`` is somebody who is about to work in it: that is put on record if they can.
 
     Raises:
         SessionRefused: when a second connection is needed and cannot be had.
         DatabaseError: for anything the database refuses.
     """
     statement = sql.SQL(_LOOK).format(sessions=named(home, Session), session=sql.Literal(session))
+
+    def entering(raw: Any) -> Composable:
+        return sql.SQL(_ENTERED).format(
+            home=sql.Identifier(home),
+            sessions=named(home, Session),
+            session=sql.Literal(session),
+            kind=sql.Literal(ENTERED),
+            actor=sql.Literal(fitted(worker or "", raw)),
+            detail=sql.Literal(json_text({"host": socket.gethostname(), "pid": os.getpid()}, raw)),
+        )
+
     for state, uris, triggers, opener, expires, cause in _ask_beside(
-        alias, lambda _: statement, apart=apart
+        alias, lambda _: statement, apart=apart, then=entering if worker is not None else None
     ):
         return Look(
             state=SessionState(state),
@@ -159,10 +186,19 @@ def joins_transaction(alias: str) -> bool:
     return True
 
 
-def _ask_beside(alias: str, ask: Callable[[Any], Composable], *, apart: bool = False) -> list[Any]:
+def _ask_beside(
+    alias: str,
+    ask: Callable[[Any], Composable],
+    *,
+    apart: bool = False,
+    then: Callable[[Any], Composable] | None = None,
+) -> list[Any]:
     with beside(alias, apart=apart) as connection, connection.cursor() as cursor:
         cursor.execute(ask(connection.connection))
-        return list(cursor.fetchall())
+        rows = list(cursor.fetchall())
+        if then is not None:
+            cursor.execute(then(connection.connection))
+        return rows
 
 
 def _asked(request: SessionRequest) -> dict[str, Any]:

@@ -26,17 +26,22 @@ from trigger_ops.records import (
 from trigger_ops.registry import registered_names
 from trigger_ops.sessions.findings import Matter, findings
 from trigger_ops.sessions.witnessed import read_witnessed
+from trigger_ops.sessions.workers import others_at_work
 
 _WRITES = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SessionReport:
-    """A session, how many rows of it are on record, and what has to be known: sentences."""
+    """A session, how many rows of it are on record, and what has to be known: sentences.
+
+    ``notes`` are sentences too, of what is in order: they make no session less clean.
+    """
 
     session: SessionRecord
     rows: int
     findings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:
@@ -85,6 +90,7 @@ def reports_on(
             session=one.session,
             rows=sum(written.rows for written in one.own),
             findings=tuple(findings(one, at_work=at_work)),
+            notes=tuple(others_at_work(one.session, evidence.events)),
         )
         for one in matters
     ]

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from typing import Any
 
 from django.db import DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import sql
 
 from trigger_ops.catalog.transactions import first_line
 from trigger_ops.exceptions import SessionRefused
 from trigger_ops.records import Actor
 from trigger_ops.sessions.beside import beside
+from trigger_ops.sessions.clearing import NO_RIGHT
+from trigger_ops.sessions.encodings import fitted
 from trigger_ops.sessions.opening import READ_ONLY
 from trigger_ops.sessions.refusals import refusal_code, state_of
 from trigger_ops.sql import Composable
 from trigger_ops.states import SessionState
 
 APPROVE, DENY = "approve", "deny"
-
-NO_RIGHT = "42501"
 
 _REVIEW = "SELECT {home}.trigger_ops_review({session}, {name}, {key}, {verdict}, {remark})"
 
@@ -33,19 +36,30 @@ def review(
             somebody who is no user of Django.
         DatabaseError: for anything else that the database refuses.
     """
-    statement = sql.SQL(_REVIEW).format(
-        home=sql.Identifier(home),
-        session=sql.Literal(session),
-        name=sql.Literal(reviewer.name),
-        key=sql.Literal(reviewer.key),
-        verdict=sql.Literal(verdict),
-        remark=sql.Literal(remark.replace("\0", "").strip()),
-    )
-    return SessionState(ask(alias, statement)[0][0])
+
+    def reviewing(raw: Any) -> Composable:
+        return sql.SQL(_REVIEW).format(
+            home=sql.Identifier(home),
+            session=sql.Literal(session),
+            name=sql.Literal(fitted(reviewer.name, raw)),
+            key=sql.Literal(fitted(reviewer.key, raw)),
+            verdict=sql.Literal(verdict),
+            remark=sql.Literal(fitted(remark.replace("\0", "").strip(), raw)),
+        )
+
+    return SessionState(ask(alias, reviewing)[0][0])
 
 
-def ask(alias: str, statement: Composable) -> list[tuple[Any, ...]]:
+def ask(
+    alias: str,
+    statement: Callable[[Any], Composable],
+    *,
+    around: Callable[[BaseDatabaseWrapper], contextlib.AbstractContextManager[None]] | None = None,
+) -> list[tuple[Any, ...]]:
     """Call one of the database's functions for sessions, beside whatever transaction is open.
+
+    ``statement`` makes it for the driver's connection, whose encoding texts have to fit. ``around``
+    is what the call happens in, by the connection that it is made on.
 
     Raises:
         SessionRefused: when a rule of sessions refuses, the role has no right to the function,
@@ -53,8 +67,12 @@ def ask(alias: str, statement: Composable) -> list[tuple[Any, ...]]:
         DatabaseError: for anything else that the database refuses.
     """
     try:
-        with beside(alias) as connection, connection.cursor() as cursor:
-            cursor.execute(statement)
+        with (
+            beside(alias) as connection,
+            connection.cursor() as cursor,
+            around(connection) if around is not None else contextlib.nullcontext(),
+        ):
+            cursor.execute(statement(connection.connection))
             return list(cursor.fetchall())
     except DatabaseError as error:
         sentence = _refusal(alias, error)

@@ -85,12 +85,14 @@ def begin(
 ) -> current.Presence:
     """Let the running code be in an active session, at once where a transaction is open.
 
+    Who works in one that was opened before is put on record.
+
     Raises:
         SessionOver: for a session that has an end.
         SessionRefused: for one that nobody asked for, or that is not approved yet.
         DatabaseError: for what the database refuses as the session is entered.
     """
-    found = look(alias, home, session)
+    found = look(alias, home, session, worker=None if opened_here else actor)
     if found is None:
         raise SessionRefused(
             f'There is no session {session} on "{alias}": manage.py pgtrigger session list '

@@ -65,6 +65,10 @@ BEGIN
     IF NOT FOUND THEN
         PERFORM {home}.trigger_ops_unwritten();
     END IF;
+    -- A prepared transaction would keep the session's row locked, and nobody could end it: see enter.
+    IF current_setting('max_prepared_transactions') <> '0' THEN
+        PERFORM pg_notify('trigger_ops_session', session::text);
+    END IF;
 END
 $body$
 
@@ -361,6 +365,7 @@ CREATE OR REPLACE FUNCTION {home}.trigger_ops_state_machine() RETURNS trigger
 DECLARE
     now_is timestamptz := clock_timestamp();
     guard {home}.trigger_ops_guard;
+    spans interval[];
     votes integer;
     fault text;
 BEGIN
@@ -380,10 +385,16 @@ BEGIN
         NEW.extensions := 0;
         NEW.activated := NULL; NEW.expires := NULL; NEW.ended := NULL; NEW.ended_by := ''; NEW.end_cause := '';
         NEW.reason := regexp_replace(NEW.reason, '^[[:space:]]+|[[:space:]]+$', '', 'g');
+        -- Months and days are compared by one length and added by another, which the calendar and the time zone of whoever asks
+        -- decide: seconds alone are both. What has no end is NULL.
+        SELECT array_agg(CASE WHEN extract(epoch FROM s.span) < 1e10 THEN make_interval(secs => greatest(extract(epoch FROM s.span), -1)) END ORDER BY s.place)
+          INTO spans FROM unnest(ARRAY[NEW.lasts, NEW.longest, NEW.idle, NEW.waits, guard.longest, guard.idle, guard.waits]) WITH ORDINALITY s (span, place);
+        NEW.lasts := spans[1];
+        guard.longest := spans[5];
         -- Who asks says what the settings of that process allow; the guard's row says what holds.
-        NEW.longest := least(NEW.longest, guard.longest);
-        NEW.idle := least(NEW.idle, guard.idle);
-        NEW.waits := least(NEW.waits, guard.waits);
+        NEW.longest := least(spans[2], spans[5]);
+        NEW.idle := least(spans[3], spans[6]);
+        NEW.waits := least(spans[4], spans[7]);
         NEW.most_rows := least(NEW.most_rows, guard.most_rows);
         NEW.most_extensions := least(NEW.most_extensions, guard.most_extensions);
         fault := CASE

@@ -21,6 +21,7 @@ from trigger_ops.rendering.session_documents import plain
 from trigger_ops.rendering.wording import printable
 from trigger_ops.sessions.exporting import EXPORTED
 from trigger_ops.sessions.reporting import SessionAccount
+from trigger_ops.sessions.workers import ENTERED
 from trigger_ops.states import SessionState
 from trigger_ops.web.columns import english
 from trigger_ops.web.session_basics import LIVE, SessionsPage, number_in
@@ -43,6 +44,7 @@ HAPPENED = {
     REFUSED: gettext_lazy("a statement was refused"),
     REJECTED: gettext_lazy("a request was refused"),
     EXPORTED: gettext_lazy("exported"),
+    ENTERED: gettext_lazy("worked in it"),
 }
 
 One = TypeVar("One")
@@ -117,6 +119,7 @@ def show(
         origins=_origins(account),
         report=report,
         findings=[english(printable(one)) for one in report.findings],
+        notes=[english(printable(one)) for one in report.notes],
         denials=[step for step in steps if step.is_denial],
         steps=_part(page, session, steps, "steps"),
         rows=_part(page, session, account.changes if sees_rows else (), "rows", shown_change),
