@@ -7,6 +7,7 @@ from typing import Any
 from django.db import DatabaseError
 from django.db.backends.postgresql.psycopg_any import sql
 
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.catalog.transactions import first_line
 from trigger_ops.exceptions import SessionRefused
 from trigger_ops.records import Actor
@@ -76,6 +77,6 @@ def _refusal(alias: str, error: DatabaseError) -> str | None:
     if state_of(error) == NO_RIGHT:
         return (
             f'On "{alias}", {said}: add the role to TRIGGER_OPS["APP_ROLES"], and have the owner '
-            "of the tables run manage.py pgtrigger guard install."
+            f"of the tables run manage.py pgtrigger guard install{for_pgtrigger(alias)}."
         )
     return None
