@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import re
 from collections.abc import Callable, Iterator
 
@@ -15,9 +16,9 @@ from trigger_ops.api.changing import apply, plan
 from trigger_ops.exceptions import Refused
 from trigger_ops.inspection import Scope
 from trigger_ops.ledger import tables as own_tables
-from trigger_ops.models import LedgerEntry
+from trigger_ops.models import LedgerEntry, TriggerLease
 from trigger_ops.planner import Plan, Request
-from trigger_ops.states import Status, Verb
+from trigger_ops.states import ExitCode, Hazard, Status, Verb
 
 pytestmark = pytest.mark.django_db
 
@@ -179,6 +180,43 @@ def test_a_role_that_may_not_use_our_tables_is_told_the_grant() -> None:
     assert f'Role "{role}" may not use the tables of trigger_ops' in str(caught.value)
     follow(_ADVICE.findall(str(caught.value)))
     assert planned(role, asked(Verb.INSTALL)).obstacles == ()
+    assert granted_to(role) == GUIDE
+
+
+GUIDE = {
+    "trigger_ops_ledgerentry": {"INSERT"},
+    "trigger_ops_runlease": {"SELECT", "INSERT", "UPDATE", "DELETE"},
+    "trigger_ops_triggerlease": {"SELECT", "INSERT", "UPDATE"},
+}
+"""What the operator's guide says that a role needs."""
+
+
+def granted_to(role: str) -> dict[str, set[str]]:
+    rows = run(
+        "SELECT table_name::text, array_agg(privilege_type::text) "
+        "FROM information_schema.role_table_grants WHERE grantee = %s GROUP BY 1",
+        role,
+    )
+    return {table: set(rights) for table, rights in rows}
+
+
+def test_what_is_advised_is_enough_to_disable_on_a_lease_and_to_end_that() -> None:
+    role = make_role("operator")
+    with pytest.raises(Refused) as caught:
+        planned(role, asked(Verb.DISABLE))
+    follow(_ADVICE.findall(str(caught.value)))
+    run("ALTER TABLE past_invoice OWNER TO {role}", role=role)
+    lasts = dt.timedelta(minutes=5)
+    for request in (asked(Verb.DISABLE, lasts=lasts, actor="os:ann@web1"), asked(Verb.ENABLE)):
+        with acting_as(role):
+            report = apply(
+                plan(request),
+                actor="os:ann@web1",
+                reason="counted twice in March",
+                allowed=frozenset(Hazard),
+            )
+        assert report.exit_code is ExitCode.CLEAN
+    assert TriggerLease.objects.get().ended is not None
 
 
 def test_a_plan_that_does_nothing_needs_no_right(deployer: str) -> None:

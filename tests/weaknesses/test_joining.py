@@ -10,10 +10,13 @@ import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from demo_site.past.models import Receipt
+from tests import damage
 from tests.damage import pgid, run
 from tests.weaknesses.expectations import INVOICE, PRICES, assert_clean, bad, check, the
 from trigger_ops.inspection import Scope, joining
 from trigger_ops.states import Status
+
+PER_SCHEMA = "past.Receipt:per_schema"
 
 
 @pytest.mark.django_db
@@ -59,10 +62,19 @@ def test_a_condition_that_means_another_function_in_each_schema_is_spelled_for_e
             run(f"SET search_path = tops_{number}, public")
             trigger.install(Receipt)
         run("SET search_path = public")
-        report = check("past.Receipt:per_schema", scope=Scope(glob="tops_*"))
+        report = check(PER_SCHEMA, scope=Scope(glob="tops_*"))
         assert {one.status for one in report.databases[0].triggers} == {Status.INSTALLED}
         assert report.databases[0].schemas == 3
         assert bad(report) == []
+        name = trigger.get_pgid(Receipt)
+        for schema in ("tops_0", "tops_1"):
+            run(
+                f"CREATE OR REPLACE TRIGGER {{name}} BEFORE UPDATE ON {schema}.past_receipt "
+                f"FOR EACH ROW EXECUTE FUNCTION {schema}.{{name}}()",
+                name=name,
+            )
+            damage.repair(the(check(PER_SCHEMA, scope=Scope(glob=schema)), "C004", PER_SCHEMA))
+        assert bad(check(PER_SCHEMA, scope=Scope(glob="tops_*"))) == []
 
 
 def test_only_the_conditions_of_a_locked_table_are_unknown(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -35,6 +35,8 @@ from trigger_ops.planner import Request
 from trigger_ops.states import Enabled, ExitCode, Level, Status, Verb
 
 pytestmark = pytest.mark.django_db
+
+EVERYWHERE = Scope(glob="*")
 
 
 def make_tenant(schema: str) -> None:
@@ -91,6 +93,82 @@ def test_f2_a_tenant_without_the_trigger_is_told_from_one_without_the_table() ->
     run("DROP TRIGGER {trigger} ON tenant_1.past_invoice", trigger=pgid(INVOICE))
     report = check(INVOICE, scope=Scope(glob="tenant_*"))
     assert only(report, "E001", INVOICE).schemas == ("tenant_1",)
+
+
+TENANT = "Odd [1]"
+IN_TENANT = {"trigger": pgid(INVOICE), "table": within(TENANT, "past_invoice")}
+FUNCTION = within(TENANT, pgid(INVOICE))
+DAMAGES: dict[str, Callable[[], object]] = {
+    "C001": lambda: damage.gut(pgid(INVOICE), schema=TENANT),
+    "C004": lambda: run(
+        "CREATE OR REPLACE TRIGGER {trigger} BEFORE UPDATE ON {table} FOR EACH ROW "
+        "EXECUTE FUNCTION {function}()",
+        function=FUNCTION,
+        **IN_TENANT,
+    ),
+    "C005": lambda: run("ALTER FUNCTION {function}() SECURITY DEFINER", function=FUNCTION),
+    "E001": lambda: run("DROP TRIGGER {trigger} ON {table}", **IN_TENANT),
+    "E002": lambda: run("ALTER TABLE {table} DISABLE TRIGGER {trigger}", **IN_TENANT),
+    "I003": lambda: run("COMMENT ON TRIGGER {trigger} ON {table} IS 'no hash'", **IN_TENANT),
+    "W003": lambda: run("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}", **IN_TENANT),
+}
+
+
+@pytest.mark.parametrize("scope", [EVERYWHERE, Scope(path=(TENANT,))], ids=["all", "path"])
+@pytest.mark.parametrize("code", DAMAGES)
+def test_the_fix_of_a_finding_in_another_schema_ends_it(code: str, scope: Scope) -> None:
+    make_tenant(TENANT)
+    DAMAGES[code]()
+    damage.repair(the(check(scope=scope), code, INVOICE))
+    for one in (scope, EVERYWHERE):
+        codes = {finding.id for finding in check(INVOICE, scope=one).findings}
+        assert f"trigger_ops.{code}" not in codes
+
+
+@pytest.mark.parametrize("code", ["C001", "E002"])
+def test_the_fix_of_a_finding_in_several_schemas_ends_it_in_all(code: str) -> None:
+    make_tenant(TENANT)
+    make_tenant("tenant_2")
+    for schema in (TENANT, "tenant_2"):
+        table = within(schema, "past_invoice")
+        damage.gut(pgid(INVOICE), schema=schema)
+        run("ALTER TABLE {table} DISABLE TRIGGER {name}", table=table, name=pgid(INVOICE))
+    finding = the(check(scope=EVERYWHERE), code, INVOICE)
+    assert finding.count == 2
+    damage.repair(finding)
+    assert code not in {one.id[-4:] for one in check(scope=EVERYWHERE).findings}
+
+
+def test_the_fix_of_a_finding_behind_a_table_of_the_path_ends_it() -> None:
+    make_tenant("tenant_1")
+    run("SET LOCAL search_path = tenant_1, public")
+    run("DROP TRIGGER {trigger} ON public.past_invoice", trigger=pgid(INVOICE))
+    damage.repair(the(check(INVOICE, scope=EVERYWHERE), "E001", INVOICE))
+    assert "E001" not in {one.id[-4:] for one in check(INVOICE, scope=EVERYWHERE).findings}
+    run("SET LOCAL search_path = DEFAULT")
+
+
+def test_orphans_in_several_schemas_are_pruned_by_the_fix() -> None:
+    for schema in ("tenant_1", "tenant_2"):
+        make_tenant(schema)
+        name = "pgtrigger_protect_signed_0a1b2"
+        run(
+            "CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
+            name=within(schema, name),
+        )
+        table = within(schema, "past_invoice")
+        run(
+            "CREATE TRIGGER {name} BEFORE DELETE ON {table} FOR EACH ROW "
+            "EXECUTE FUNCTION {function}()",
+            name=name,
+            table=table,
+            function=within(schema, name),
+        )
+        run(f"COMMENT ON TRIGGER {{name}} ON {{table}} IS '{'a' * 40}'", name=name, table=table)
+    finding = the(check(scope=EVERYWHERE), "W002")
+    assert finding.count == 2
+    damage.repair(finding)
+    assert_clean(check(scope=EVERYWHERE))
 
 
 def partition() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trigger_ops import conf
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.exceptions import DatabaseUnreadable, Refused
 from trigger_ops.guard.reading import is_denied, read_state, with_guard
 from trigger_ops.guard.wanting import wanted_guard
@@ -88,5 +89,5 @@ def refuse_while_in_use(request: Request) -> None:
             raise Refused(
                 f'Session {one.id} of {one.opened_by} is active on "{alias}" until '
                 f"{one.expires:%H:%M:%SZ}: wait for its end, or run manage.py pgtrigger session "
-                f"revoke {one.id}."
+                f"revoke {one.id}{for_pgtrigger(alias)}."
             )

@@ -11,6 +11,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from django.db.backends.postgresql.psycopg_any import sql
 
 from trigger_ops import conf
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.api.changing import apply, plan
 from trigger_ops.api.inspecting import inspect_all, known
 from trigger_ops.catalog.reading import sqlstate
@@ -266,7 +267,7 @@ def acknowledge(using: str, transactions: Collection[int], *, actor: str, reason
         raise Refused(
             f'This role may not acknowledge anything on "{using}" ({first_line(error)}): connect '
             'as the tables\' owner, or name it in TRIGGER_OPS["APP_ROLES"] and run manage.py '
-            "pgtrigger guard install."
+            f"pgtrigger guard install{for_pgtrigger(using)}."
         ) from error
     return int(number)
 

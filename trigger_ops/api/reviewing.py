@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from django.db import DEFAULT_DB_ALIAS
 from django.utils.translation import gettext_noop as _
 
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.api.inspecting import known
 from trigger_ops.durations import duration as read_duration
 from trigger_ops.exceptions import SessionRefused, UnknownSession
@@ -294,11 +295,12 @@ def _found(alias: str, home: str, session: int) -> SessionRecord:
         return found
     raise UnknownSession(
         _(
-            'There is no session %(number)s on "%(alias)s": manage.py pgtrigger session list shows '
-            "those there are."
+            'There is no session %(number)s on "%(alias)s": manage.py pgtrigger session list%(on)s '
+            "shows those there are."
         ),
         number=session,
         alias=alias,
+        on=for_pgtrigger(alias),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from django.db import connections
 
+from trigger_ops.aliases import for_migrate
 from trigger_ops.applier import OnProgress, Planning, RunReport, StepResult, Terms
 from trigger_ops.applier.refusals import DATABASE_ERRORS, Meaning, meaning_of, sentence_of
 from trigger_ops.applier.stopping import TAKEN_OVER, Stopped, ended_by, gave_up
@@ -124,7 +125,7 @@ class _Database:
             if home is None:
                 self.warnings.append(
                     f'Nothing is recorded: the tables of trigger_ops are missing on "{self.alias}"; '
-                    "run manage.py migrate trigger_ops."
+                    f"run manage.py migrate trigger_ops{for_migrate(self.alias)}."
                 )
                 self._tables(place, steps)
             else:

@@ -75,11 +75,13 @@ def pin_settings(cursor: Any, parameters: dict[str, Any]) -> Server:
     """Pin what texts depend on for the rest of the transaction; return the session as it was."""
     cursor.execute(load("catalog")["pin_settings"], parameters)
     row = _named(cursor)[0]
+    path = split_search_path(row["search_path"], role=row["role"])
     return Server(
         version=row["server_version"],
         database=row["name"],
         role=row["role"],
-        search_path=split_search_path(row["search_path"], role=row["role"]),
+        search_path=path,
+        own_path=path,
         install_schema=row["install_schema"],
         in_recovery=row["in_recovery"],
         may_create_temporary=row["may_create_temporary"],

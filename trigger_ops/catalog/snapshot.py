@@ -265,9 +265,9 @@ class Surroundings:
 class Server:
     """The session that read.
 
-    ``version`` is ``server_version_num`` (150018), ``search_path`` as it was set, and
-    ``install_schema`` where a function without a schema would be created. ``identifier`` is the
-    cluster's own and survives a restart, ``read_only`` tells of
+    ``version`` is ``server_version_num`` (150018), ``search_path`` as it was set, or asked for
+    instead of ``own_path``, and ``install_schema`` where a function without a schema would be
+    created. ``identifier`` is the cluster's own and survives a restart, ``read_only`` tells of
     ``default_transaction_read_only``.
     """
 
@@ -275,6 +275,7 @@ class Server:
     database: str
     role: str
     search_path: tuple[str, ...]
+    own_path: tuple[str, ...]
     install_schema: str | None
     in_recovery: bool
     may_create_temporary: bool

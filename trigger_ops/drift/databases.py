@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator
 
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.catalog.reading import split_search_path
 from trigger_ops.catalog.snapshot import (
     IgnoreFunction,
@@ -16,7 +16,7 @@ from trigger_ops.catalog.snapshot import (
 from trigger_ops.drift import Finding
 from trigger_ops.drift.digests import digest_of, without_schema
 from trigger_ops.drift.ids import KINDS
-from trigger_ops.drift.triggers import SHARED, quoted
+from trigger_ops.drift.triggers import SHARED, in_schema_alone, quoted
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.inspection.guarding import (
     WITNESS,
@@ -101,7 +101,9 @@ def at_work(database: InspectedDatabase, run: Announcement) -> Finding:
         f"A run is changing triggers: {run.verb} by {run.holder} (pid {run.pid}) since "
         f"{run.since:%Y-%m-%d %H:%M:%SZ}; what it has not reached yet is no drift."
     )
-    return about_database(database, "I013", message, "manage.py pgtrigger log")
+    return about_database(
+        database, "I013", message, f"manage.py pgtrigger log{for_pgtrigger(database.alias)}"
+    )
 
 
 # The shared ignore function --------------------------------------------------------------------
@@ -169,9 +171,7 @@ def left_witnesses(database: InspectedDatabase) -> frozenset[tuple[int, str]]:
 
 def guard_install(database: InspectedDatabase) -> str:
     """Return the command that puts the guard of a database back, whatever is left of it."""
-    words = ["manage.py pgtrigger guard install"]
-    words += [] if database.alias == "default" else [f"-d {database.alias}"]
-    return " ".join(words)
+    return f"manage.py pgtrigger guard install{for_pgtrigger(database.alias)}"
 
 
 def _gate_of(function: IgnoreFunction) -> str:
@@ -187,7 +187,7 @@ def _proper(functions: Iterable[IgnoreFunction]) -> dict[str, IgnoreFunction]:
 def _reinstall(database: InspectedDatabase, schema: str) -> str:
     words = ["manage.py pgtrigger install"]
     words += [one.uri for one in database.triggers if one.registered and one.installed][:1]
-    words += [] if database.alias == "default" else [f"-d {database.alias}"]
+    words += for_pgtrigger(database.alias).split(maxsplit=1)
     snapshot = database.snapshot
     if snapshot is not None and snapshot.surroundings is not None:
         others = list(filter(looks_installed, foreign_triggers(database)))
@@ -301,7 +301,7 @@ def _rights(database: InspectedDatabase, around: Surroundings) -> Iterator[Findi
             "I012",
             f'The subscription "{name}" applies changes for which only triggers in mode ALWAYS or '
             "REPLICA fire.",
-            "manage.py pgtrigger ls --long",
+            f"manage.py pgtrigger ls --long{for_pgtrigger(database.alias)}",
         )
 
 
@@ -312,7 +312,7 @@ def _orphan_functions(
     database: InspectedDatabase, functions: Iterable[OrphanFunction]
 ) -> Iterator[Finding]:
     registered = {pgid for _, pgid in database.registered}
-    path = database.snapshot.server.search_path if database.snapshot else ()
+    path = database.snapshot.server.own_path if database.snapshot else ()
     for function in functions:
         if function.name in registered or function.name not in database.known_pgids:
             continue
@@ -321,15 +321,10 @@ def _orphan_functions(
             "W002",
             f"pgtrigger left the function {function.schema}.{function.name} behind; no trigger "
             "executes it.",
-            "manage.py pgtrigger prune --functions"
-            + ("" if database.alias == "default" else f" -d {database.alias}")
-            + _in_schema(function.schema, path),
+            f"manage.py pgtrigger prune --functions{for_pgtrigger(database.alias)}"
+            + ("" if function.schema in path else in_schema_alone(function.schema)),
             schema=function.schema,
         )
-
-
-def _in_schema(schema: str, path: tuple[str, ...]) -> str:
-    return "" if schema in path else f" -s {shlex.quote(schema)}"
 
 
 def body_bypasses(body: str) -> bool:

@@ -19,7 +19,7 @@ from trigger_ops.drift.tables import (
     newest_generations,
     shared_functions,
 )
-from trigger_ops.drift.triggers import about_trigger
+from trigger_ops.drift.triggers import about_trigger, in_schema, in_schema_alone
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
 from trigger_ops.leases import Announcement, Lease
 from trigger_ops.states import Status, Verdict
@@ -110,8 +110,22 @@ def _folded(group: Sequence[Finding]) -> Finding:
     places = united(places_of(one) for one in group)
     return dataclasses.replace(
         group[0],
+        fix=_everywhere(group),
         schemas=tuple(sorted({schema for one in group for schema in one.schemas})),
         count=sum(one.count for one in group),
         digest=digest_of_places(places),
         places=places,
     )
+
+
+def _everywhere(group: Sequence[Finding]) -> str:
+    """Return what ends a finding in all of its schemas: each fix names no more than its own."""
+    for one in group:
+        for named in _options(one.schema):
+            if named in one.fix:
+                return one.fix.replace(named, " --all-schemas")
+    return group[0].fix
+
+
+def _options(schema: str | None) -> tuple[str, ...]:
+    return (in_schema(schema), in_schema_alone(schema)) if schema else ()

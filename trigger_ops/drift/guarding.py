@@ -7,6 +7,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.drift import Finding
 from trigger_ops.drift.acts import told_acts
 from trigger_ops.drift.databases import about_database
@@ -224,5 +225,4 @@ def _some(names: set[str]) -> str:
 
 
 def _command(database: InspectedDatabase, verb: str) -> str:
-    words = f"manage.py pgtrigger guard {verb}"
-    return words if database.alias == "default" else f"{words} -d {database.alias}"
+    return f"manage.py pgtrigger guard {verb}{for_pgtrigger(database.alias)}"

@@ -7,6 +7,7 @@ import functools
 from collections import defaultdict
 from collections.abc import Iterator
 
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.catalog.snapshot import CatalogTrigger, Server, Snapshot, Surroundings
 from trigger_ops.drift import Finding
 from trigger_ops.drift.databases import (
@@ -15,7 +16,7 @@ from trigger_ops.drift.databases import (
     guard_install,
     left_witnesses,
 )
-from trigger_ops.drift.triggers import command, drop_statement, make, quoted
+from trigger_ops.drift.triggers import command, drop_statement, in_schema_alone, make, quoted
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
 from trigger_ops.inspection.conditions import live_condition
 from trigger_ops.inspection.orphans import foreign_triggers, looks_installed
@@ -303,7 +304,7 @@ def _shadowed(database: InspectedDatabase) -> Iterator[Finding]:
             "W013",
             f"The table {table.schema}.{table.name} lies behind another one of its name on the "
             "search_path, and does not have that one's triggers.",
-            f"manage.py pgtrigger ls -s {table.schema}",
+            f"manage.py pgtrigger ls{for_pgtrigger(database.alias)}{in_schema_alone(table.schema)}",
             schema=table.schema,
         )
         yield dataclasses.replace(finding, table=table.name)

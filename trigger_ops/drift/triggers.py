@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import glob
 import re
 import shlex
 from collections.abc import Callable, Iterator
 
+from trigger_ops.aliases import for_migrate, for_pgtrigger
 from trigger_ops.catalog.snapshot import CatalogTrigger
 from trigger_ops.drift import Finding
 from trigger_ops.drift.digests import observed
@@ -97,10 +99,21 @@ def about_trigger(
 
 def command(verb: str, trigger: InspectedTrigger) -> str:
     """Return the command that repairs, with the alias and schema it has to name."""
-    words = ["manage.py pgtrigger", verb, trigger.uri]
-    if trigger.database != "default":
-        words.append(f"-d {trigger.database}")
-    return " ".join(words)
+    words = f"manage.py pgtrigger {verb} {trigger.uri}{for_pgtrigger(trigger.database)}"
+    return words + (in_schema(trigger.schema) if trigger.elsewhere and trigger.schema else "")
+
+
+def in_schema(schema: str) -> str:
+    """Return the option that lets a command look into a schema, with the search_path behind it.
+
+    A condition may need that: its operators are often in a schema that all tenants share.
+    """
+    return f" --schema-glob {shlex.quote(glob.escape(schema))}"
+
+
+def in_schema_alone(schema: str) -> str:
+    """Return the option that lets a command that drops look into a schema, and nowhere else."""
+    return f" -s {shlex.quote(schema)}"
 
 
 def _tampered(trigger: InspectedTrigger) -> Iterator[Finding]:
@@ -169,14 +182,18 @@ def _pending(trigger: InspectedTrigger) -> Iterator[Finding]:
         "I001",
         trigger,
         message,
-        fix="manage.py makemigrations && manage.py migrate",
+        fix=_migrations(trigger),
         facets=facets,
     )
 
 
+def _migrations(trigger: InspectedTrigger) -> str:
+    return f"manage.py makemigrations && manage.py migrate{for_migrate(trigger.database)}"
+
+
 def _ahead(trigger: InspectedTrigger) -> Iterator[Finding]:
     message = "The trigger is as the code says, but the applied migrations do not say so yet."
-    yield make("I006", trigger, message, fix="manage.py makemigrations && manage.py migrate")
+    yield make("I006", trigger, message, fix=_migrations(trigger))
     yield from _same(trigger)
 
 
@@ -191,7 +208,7 @@ def _missing(trigger: InspectedTrigger) -> Iterator[Finding]:
     message = f"The trigger should be in the database and is not{_because(trigger)}."
     fix = command("install", trigger)
     if trigger.reason:
-        fix = "manage.py migrate"
+        fix = f"manage.py migrate{for_migrate(trigger.database)}"
     yield make("E001", trigger, message, fix=fix)
 
 
@@ -203,12 +220,9 @@ def _orphaned(trigger: InspectedTrigger) -> Iterator[Finding]:
     message = (
         "pgtrigger installed this trigger once; no code declares it any more, and it still fires."
     )
-    fix = "manage.py pgtrigger prune"
-    if trigger.database != "default":
-        fix += f" -d {trigger.database}"
-    table = trigger.uri.removesuffix(f":{trigger.trigger}")
-    if trigger.installed and table not in (trigger.table, quoted(trigger.table)):
-        fix += f" -s {shlex.quote(trigger.installed.schema)}"
+    fix = f"manage.py pgtrigger prune{for_pgtrigger(trigger.database)}"
+    if trigger.elsewhere and trigger.schema:
+        fix += in_schema_alone(trigger.schema)
     yield make("W002", trigger, message, fix=fix)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from django.db import connections, transaction
 from django.db.backends.postgresql.psycopg_any import sql
 
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.exceptions import Refused
 from trigger_ops.inspection.guarding import DEPARSED, all_witnesses
 from trigger_ops.inspection.ignoring import stock_ignore_body
@@ -153,7 +154,8 @@ def refuse_ordinary_role(alias: str) -> None:
     if not superuser:
         raise Refused(
             f'The DDL guard is for superusers to change, and role "{role}" on "{alias}" is none: '
-            "connect as one, or run manage.py pgtrigger guard install without --ddl-guard."
+            f"connect as one, or run manage.py pgtrigger guard install{for_pgtrigger(alias)} "
+            "without --ddl-guard."
         )
 
 

@@ -42,7 +42,8 @@ class InspectedTrigger:
     ``uri`` is ``table:trigger`` for a trigger the code does not know. ``facets`` are those that
     differ from the code. ``reason`` says why a status is what it is, where that is not obvious.
     ``condition`` is the code's condition in PostgreSQL's own spelling, ``live_condition`` the
-    database's (None where it could not be had, "" where there is none).
+    database's (None where it could not be had, "" where there is none). ``elsewhere`` says that a
+    command finds it only if it names the schema.
     """
 
     uri: str
@@ -62,6 +63,7 @@ class InspectedTrigger:
     live_condition: str | None = None
     registered: RegisteredTrigger | None = None
     installed: CatalogTrigger | None = None
+    elsewhere: bool = False
 
     @property
     def table_missing(self) -> bool:

@@ -308,6 +308,7 @@ def _inspected(
         live_condition=live_condition(live) if live else None,
         registered=registered,
         installed=live,
+        elsewhere=place.elsewhere,
     )
 
 

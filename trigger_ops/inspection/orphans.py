@@ -100,6 +100,7 @@ def _inspected(
         verdict=verdict,
         installed_hash=live.comment,
         installed=live,
+        elsewhere=live.schema not in snapshot.server.own_path,
     )
 
 

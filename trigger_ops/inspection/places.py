@@ -15,7 +15,8 @@ from trigger_ops.registry import RegisteredTrigger
 class Place:
     """One registered trigger on one table; ``table_oid`` None where the table is missing.
 
-    ``hidden`` marks a table behind another one of the same name on the search_path.
+    ``hidden`` marks a table behind another one of the same name on the search_path, ``elsewhere``
+    one that the connection's own path does not lead to, whatever path was asked for.
     """
 
     registered: RegisteredTrigger
@@ -23,6 +24,7 @@ class Place:
     table_oid: int | None
     installed: CatalogTrigger | None
     hidden: bool = False
+    elsewhere: bool = False
 
 
 def places(
@@ -39,7 +41,9 @@ def places(
     installed = {(one.table_oid, one.name): one for one in snapshot.triggers}
     found = []
     for registered in triggers:
-        matching = list(_tables(registered, tables[registered.table[1]], snapshot, scope))
+        by_schema = tables[registered.table[1]]
+        matching = list(_tables(registered, by_schema, snapshot, scope))
+        own = next((one for one in snapshot.server.own_path if one in by_schema), None)
         for number, table in enumerate(matching):
             live = installed.get((table.oid, registered.pgid))
             found.append(
@@ -49,6 +53,7 @@ def places(
                     table_oid=table.oid,
                     installed=live,
                     hidden=number > 0 and scope.glob is None,
+                    elsewhere=registered.table[0] is None and table.schema != own,
                 )
             )
         if not matching:

@@ -17,6 +17,13 @@ from trigger_ops.models import LedgerEntry, RunLease, TriggerLease
 
 _TABLES: tuple[type[models.Model], ...] = (LedgerEntry, TriggerLease, RunLease)
 
+_RIGHTS: dict[type[models.Model], str] = {
+    LedgerEntry: "INSERT",
+    TriggerLease: "SELECT, INSERT, UPDATE",
+    RunLease: "SELECT, INSERT, UPDATE, DELETE",
+}
+"""What a role needs on each that changes triggers."""
+
 # Not to_regclass, which finds a temporary table of the same name first.
 _HOME = """\
 SELECT s.name::pg_catalog.text
@@ -65,10 +72,10 @@ def named(home: str, model: type[models.Model]) -> Any:
 
 
 def grant(home: str, role: str) -> Any:
-    """Return the statement that lets a role record what it does, and hold leases."""
-    tables = sql.SQL(", ").join(named(home, model) for model in _TABLES)
-    return sql.SQL("GRANT SELECT, INSERT, UPDATE, DELETE ON {} TO {}").format(
-        tables, sql.Identifier(role)
+    """Return the statements that let a role record what it does, and hold leases: no more than that."""
+    return sql.SQL("; ").join(
+        sql.SQL(f"GRANT {rights} ON {{}} TO {{}}").format(named(home, model), sql.Identifier(role))
+        for model, rights in _RIGHTS.items()
     )
 
 

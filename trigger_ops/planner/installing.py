@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trigger_ops.aliases import for_migrate
 from trigger_ops.catalog.snapshot import CatalogTrigger
 from trigger_ops.inspection import InspectedTrigger
 from trigger_ops.inspection.ignoring import called_schemas, difference, stock_ignore_body
@@ -51,7 +52,8 @@ def _not_allowed(trigger: InspectedTrigger) -> str:
 def _create(trigger: InspectedTrigger, definition: Definition, situation: Situation) -> Step:
     table = situation.table_of(trigger)
     if table is None:
-        return situation.refused(trigger, "its table is missing: run manage.py migrate first")
+        migrate = f"manage.py migrate{for_migrate(trigger.database)}"
+        return situation.refused(trigger, f"its table is missing: run {migrate} first")
     on = (definition.pgid, table.schema, table.name)
     statements = list(own_functions(definition, table, None, situation))
     statements += [

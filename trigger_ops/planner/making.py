@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.catalog.snapshot import Snapshot
 from trigger_ops.exceptions import Refused, UnknownSelector, nearest
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger
@@ -171,7 +172,8 @@ def _side_effect(
         hazards.pop(Hazard.PRUNES_MOST, None)
     if hazards:
         warnings.extend(
-            f"Nothing is pruned: {sentence} Run manage.py pgtrigger prune to decide."
+            f"Nothing is pruned: {sentence} Run manage.py pgtrigger prune"
+            f"{for_pgtrigger(situation.database.alias)} to decide."
             for sentence in hazards.values()
         )
         return

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from trigger_ops.aliases import for_migrate
 from trigger_ops.drift.acts import told_act, told_acts
 from trigger_ops.guard.report import Gate, GuardedTable, GuardReport
 from trigger_ops.records import Unattributed
@@ -109,7 +110,8 @@ def _written(one: Unattributed) -> Iterator[str]:
 def _lines(report: GuardReport, *, colour: bool) -> Iterator[str]:
     state = report.state
     if state is None or report.profile is None:
-        missing = "; our tables are missing: run manage.py migrate" if report.missing else ""
+        migrate = f"run manage.py migrate{for_migrate(report.database)}"
+        missing = f"; our tables are missing: {migrate}" if report.missing else ""
         yield f"{printable(report.database)}: the guard is off{missing}."
         yield from _past_it(report, colour=colour)
         return

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.durations import spelled
 from trigger_ops.records import (
     ChangeRecord,
@@ -63,8 +64,8 @@ def status(session: SessionRecord) -> str:
         given = sum(one.verdict == "approve" for one in session.reviews)
         return printable(
             f"Session {session.id} is pending: it has {given} of {session.needs} approvals for "
-            f"{triggers}; somebody else runs manage.py pgtrigger session approve {session.id} "
-            "--user NAME."
+            f"{triggers}; somebody else runs manage.py pgtrigger session approve {session.id}"
+            f"{for_pgtrigger(session.database)} --user NAME."
         )
     if session.state is SessionState.ACTIVE and session.expires is not None:
         return printable(

@@ -13,6 +13,7 @@ from typing import Any
 from django.db import DatabaseError, connections
 from django.db.backends.postgresql.psycopg_any import sql
 
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.catalog.transactions import first_line
 from trigger_ops.durations import milliseconds
 from trigger_ops.exceptions import SessionRefused
@@ -237,5 +238,6 @@ def _refusal(alias: str, error: DatabaseError) -> SessionRefused:
             "rows can be written."
         )
     return SessionRefused(
-        f'"{alias}" did not open the session ({said}): run manage.py pgtrigger guard status.'
+        f'"{alias}" did not open the session ({said}): run manage.py pgtrigger guard '
+        f"status{for_pgtrigger(alias)}."
     )

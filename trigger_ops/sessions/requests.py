@@ -11,6 +11,7 @@ from django.db import connections
 from django.utils.translation import gettext_noop as _
 
 from trigger_ops import conf
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.durations import duration, spelled
 from trigger_ops.exceptions import BadDuration, Sentence, SessionRefused
 from trigger_ops.ledger.guard import guard_home, read_guard
@@ -97,9 +98,10 @@ def home_of_sessions(alias: str) -> str:
         raise SessionRefused(
             _(
                 'The tables of sessions are missing on "%(alias)s": run manage.py migrate '
-                "--database %(alias)s, then manage.py pgtrigger guard install."
+                "--database %(alias)s, then manage.py pgtrigger guard install%(on)s."
             ),
             alias=alias,
+            on=for_pgtrigger(alias),
         )
     return home
 
@@ -116,9 +118,10 @@ def guard_on(alias: str) -> GuardState:
         raise SessionRefused(
             _(
                 'The guard is not on in "%(alias)s", so that nothing would be recorded: run '
-                "manage.py pgtrigger guard install."
+                "manage.py pgtrigger guard install%(on)s."
             ),
             alias=alias,
+            on=for_pgtrigger(alias),
         )
     return guard
 

@@ -10,6 +10,7 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import sql
 
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.catalog.transactions import first_line
 from trigger_ops.exceptions import SessionRefused
 from trigger_ops.records import Actor
@@ -94,6 +95,6 @@ def _refusal(alias: str, error: DatabaseError) -> str | None:
     if state_of(error) == NO_RIGHT:
         return (
             f'On "{alias}", {said}: add the role to TRIGGER_OPS["APP_ROLES"], and have the owner '
-            "of the tables run manage.py pgtrigger guard install."
+            f"of the tables run manage.py pgtrigger guard install{for_pgtrigger(alias)}."
         )
     return None

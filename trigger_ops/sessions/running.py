@@ -7,6 +7,7 @@ import logging
 
 from django.db import DatabaseError, Error, connections
 
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.catalog.transactions import first_line
 from trigger_ops.exceptions import SessionOver, SessionRefused, TriggerOpsError
 from trigger_ops.records import SessionRequest
@@ -95,13 +96,13 @@ def begin(
     found = look(alias, home, session, worker=None if opened_here else actor)
     if found is None:
         raise SessionRefused(
-            f'There is no session {session} on "{alias}": manage.py pgtrigger session list '
-            "lists them."
+            f'There is no session {session} on "{alias}": manage.py pgtrigger session '
+            f"list{for_pgtrigger(alias)} lists them."
         )
     if found.state is SessionState.PENDING:
         raise SessionRefused(
             f"Session {session} is not approved yet: somebody else approves it with manage.py "
-            f"pgtrigger session approve {session}."
+            f"pgtrigger session approve {session}{for_pgtrigger(alias)}."
         )
     if found.state is not SessionState.ACTIVE or found.expires is None:
         raise SessionOver(f"Session {session} is {found.state}: open another one.")
@@ -143,7 +144,7 @@ def finish(presence: current.Presence, raised: BaseException | None) -> None:
         if raised is None:
             raise SessionRefused(
                 f"Session {presence.id} could not be ended ({first_line(error)}): end it with "
-                f"manage.py pgtrigger session end {presence.id}."
+                f"manage.py pgtrigger session end {presence.id}{for_pgtrigger(presence.database)}."
             ) from error
     if over is not None and raised is None:
         raise over
@@ -158,8 +159,8 @@ def open_here(alias: str, home: str, request: SessionRequest) -> current.Presenc
     if request.needs:
         raise SessionRefused(
             f"{', '.join(request.uris)}: a session takes the approval of {request.needs}: open it "
-            "with manage.py pgtrigger session open … and have it approved, then use it with "
-            "session(id=…)."
+            f"with manage.py pgtrigger session open …{for_pgtrigger(alias)} and have it approved, "
+            "then use it with session(id=…)."
         )
     number = open_session(alias, request)
     try:

@@ -9,6 +9,7 @@ from django.db.backends.postgresql.psycopg_any import sql
 from django.utils.translation import gettext_noop as _
 
 from trigger_ops import conf
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.exceptions import Sentence, SessionRefused
 from trigger_ops.ledger.tables import read
 from trigger_ops.registry import IGNORE_FUNCTION, RegisteredTrigger, registered_triggers
@@ -53,8 +54,9 @@ def scope_of(
         raise SessionRefused(
             _(
                 "A session names the triggers that are to stand aside: give at least one URI, such "
-                "as app.Model:name; manage.py pgtrigger ls lists them."
-            )
+                "as app.Model:name; manage.py pgtrigger ls%(on)s lists them."
+            ),
+            on=for_pgtrigger(alias),
         )
     chosen = select(registered_triggers(), selectors)
     _refuse_many(chosen)
@@ -65,6 +67,7 @@ def scope_of(
         _refuse_unfit(
             trigger,
             [one for one in installed if one.trigger == trigger.pgid],
+            alias=alias,
             owns_transaction=owns_transaction,
         )
     return chosen
@@ -125,15 +128,20 @@ def _refuse_elsewhere(chosen: Sequence[RegisteredTrigger], alias: str) -> None:
 
 
 def _refuse_unfit(
-    trigger: RegisteredTrigger, installed: Sequence[_Installed], *, owns_transaction: bool
+    trigger: RegisteredTrigger,
+    installed: Sequence[_Installed],
+    *,
+    alias: str,
+    owns_transaction: bool,
 ) -> None:
     if not installed:
         raise SessionRefused(
             _(
                 '"%(uri)s" is not installed, so that nothing stands in the way: run manage.py '
-                "pgtrigger install %(uri)s, or leave it out."
+                "pgtrigger install %(uri)s%(on)s, or leave it out."
             ),
             uri=trigger.uri,
+            on=for_pgtrigger(alias),
         )
     for one in installed:
         if IGNORE_FUNCTION not in one.body.lower():

@@ -25,6 +25,7 @@ from trigger_ops.states import SessionState
 from trigger_ops.web.banner import with_banner
 from trigger_ops.web.logins import Binding, bound, end_quietly, may_work, unbind
 from trigger_ops.web.people import actor_of_user
+from trigger_ops.web.refusing import will_write_in
 from trigger_ops.web.session_basics import STATES
 
 
@@ -32,8 +33,8 @@ class SessionMiddleware:
     """Lets what a login posts in the admin work in the session that it has open, and no more.
 
     A session counts on admin pages of models whose triggers it names, for POST alone, in the
-    login that opened it. It lies outside of ``ATOMIC_REQUESTS``, so that a rollback of the
-    request takes no evidence with it.
+    login that opened it; a page that is read only learns what it may offer. It lies outside of
+    ``ATOMIC_REQUESTS``, so that a rollback of the request takes no evidence with it.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -50,9 +51,10 @@ class SessionMiddleware:
         record = _usable(request, binding)
         if record is None:
             return self._get_response(request)
-        active = record.state is SessionState.ACTIVE
-        if active and request.method == "POST" and _covers(match, record):
-            return self._inside(request, record)
+        if record.state is SessionState.ACTIVE and _covers(match, record):
+            if request.method == "POST":
+                return self._inside(request, record)
+            will_write_in(request, record)
         return with_banner(self._get_response(request), request, record)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:

@@ -36,7 +36,7 @@ class ProtectedInlineMixin(InlineBase):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody may delete what a trigger keeps."""
         allowed: bool = super().has_delete_permission(request, obj)
-        return allowed and not refusing_deletes(self.opts.model)
+        return allowed and not refusing_deletes(self.opts.model, request)
 
 
 class ProtectedAdminMixin(AdminBase):
@@ -49,7 +49,7 @@ class ProtectedAdminMixin(AdminBase):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nobody may delete what a trigger keeps."""
         allowed: bool = super().has_delete_permission(request, obj)
-        return allowed and not refusing_deletes(self.model)
+        return allowed and not refusing_deletes(self.model, request)
 
     def changeform_view(
         self,
@@ -107,7 +107,7 @@ class ProtectedAdminMixin(AdminBase):
             collector: Any = NestedObjects(using=router.db_for_write(self.model), origin=objs)
             collector.collect(objs)
             for model, rows in collector.model_objs.items():
-                if uris := refusing_deletes(model):
+                if uris := refusing_deletes(model, request):
                     # The admin of these rows says no because of the trigger, not of the person.
                     lacking.discard(model._meta.verbose_name)
                     protected.append(_kept(model, len(rows), uris))

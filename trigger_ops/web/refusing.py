@@ -7,11 +7,13 @@ import functools
 import re
 
 from django.db import connections, models, router
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from trigger_ops import conf
 from trigger_ops.api import is_trigger_error, refusal_code
 from trigger_ops.exceptions import BadSettings
+from trigger_ops.records import SessionRecord
 from trigger_ops.registry import RegisteredTrigger, registered_triggers
 from trigger_ops.registry.definition import DELETE
 from trigger_ops.registry.selectors import matches
@@ -19,6 +21,7 @@ from trigger_ops.rendering.wording import printable
 from trigger_ops.sessions import current
 from trigger_ops.sessions.refusals import state_of
 
+_WRITES_IN = "_trigger_ops_writes_in"
 _FUNCTION = re.compile(r'\b(pgtrigger_[\w-]+)"?\(\)')
 
 
@@ -46,18 +49,27 @@ def sentence_of(error: BaseException) -> str | None:
     return _("A trigger refuses this: %(said)s.") % {"said": said}
 
 
-def refusing_deletes(model: type[models.Model]) -> list[str]:
+def will_write_in(request: HttpRequest, record: SessionRecord) -> None:
+    """Note that what is posted from the page that a request asks for is written in a session."""
+    setattr(request, _WRITES_IN, record)
+
+
+def refusing_deletes(model: type[models.Model], request: HttpRequest | None = None) -> list[str]:
     """Return the URIs of the triggers that refuse every delete of a row of a model.
 
     They are its own and those of the models that it inherits from, as the code declares them: not
-    those that are declared to be off, nor those that stand aside in a session of the running code.
+    those that are declared to be off, nor those that stand aside in a session of the running code,
+    or in the one that what is posted from the page of ``request`` will be written in.
     """
     tables = {one._meta.concrete_model for one in (model, *model._meta.get_parent_list())}
     protecting = [one for one in _delete_protections() if one.model_class in tables]
     if not protecting:
         return []
-    sessions = current.sessions_on(connections[router.db_for_write(model)])
-    aside = {uri for session in sessions for uri in session.uris}
+    alias = router.db_for_write(model)
+    aside = {uri for one in current.sessions_on(connections[alias]) for uri in one.uris}
+    record: SessionRecord | None = getattr(request, _WRITES_IN, None)
+    if record is not None and record.database == alias:
+        aside.update(record.uris)
     return [one.uri for one in protecting if one.uri not in aside and not _declared_off(one)]
 
 

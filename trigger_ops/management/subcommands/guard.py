@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS
 
 from trigger_ops import api
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.api.guard_terms import refuse_while_in_use
 from trigger_ops.exceptions import DatabaseUnreadable, Refused, SessionRefused
 from trigger_ops.guard.report import GuardReport
@@ -122,7 +123,7 @@ def _remove(command: BaseCommand, options: Mapping[str, Any]) -> None:
         if options.get("plan") is not None:
             raise Outcome(
                 f'The DDL guard is on in "{alias}", of which no plan file speaks: run '
-                "manage.py pgtrigger guard remove without --plan.",
+                f"manage.py pgtrigger guard remove{for_pgtrigger(alias)} without --plan.",
                 ExitCode.REFUSED,
             )
         api.refuse_ordinary_role(alias)

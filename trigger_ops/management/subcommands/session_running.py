@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from trigger_ops import api
+from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.exceptions import SessionOver, TriggerOpsError
 from trigger_ops.management.actors import operating_system_actor
 from trigger_ops.management.inner import Ending, carry_out, is_from_shell, refuse_unknown
@@ -217,7 +218,8 @@ def _tell_report(command: BaseCommand, options: Mapping[str, Any], number: int) 
     except TriggerOpsError as error:
         _tell(command, options, f"Session {number} could not be reported on: {error}")
         return
-    see = "" if report.clean else f" See manage.py pgtrigger session report {number}."
+    words = f"manage.py pgtrigger session report {number}{for_pgtrigger(alias_of(options))}"
+    see = "" if report.clean else f" See {words}."
     findings = " ".join(report.findings)
     _tell(command, options, " ".join(filter(None, [sessions.summary(report), findings])) + see)
 
