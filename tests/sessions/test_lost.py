@@ -25,7 +25,7 @@ def test_a_connection_that_was_lost_while_idle_is_made_anew(
     with session() as running:
         renumber(receipt, "before")
         lose(written)
-        with pytest.raises(Error, match="terminat|closed"), atomic():
+        with pytest.raises(Error, match=r"terminat|closed"), atomic():
             raise AssertionError("atomic() began")
         assert not connection.in_atomic_block
         with atomic():
@@ -41,7 +41,7 @@ def test_a_connection_that_was_lost_while_idle_is_made_anew(
 def test_a_session_whose_transaction_was_lost_is_ended(
     bound: BaseDatabaseWrapper, receipt: Receipt, written: Written
 ) -> None:
-    with pytest.raises(Error, match="terminat|closed"), atomic(), session() as running:
+    with pytest.raises(Error, match=r"terminat|closed"), atomic(), session() as running:
         renumber(receipt)
         lose(written)
     assert written.state(running.id) == "ended"

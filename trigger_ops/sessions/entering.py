@@ -338,9 +338,11 @@ class Entrance:
                 self._within.synchronise(sessions)
             self._untouched = True
         except BaseException:
-            with contextlib.suppress(Error):
+            try:
                 self.connection.rollback()
-            original(autocommit=True)
+                original(autocommit=True)
+            except Error:
+                self.connection.close()  # it was lost: Django makes another one for what comes next
             raise
 
 
