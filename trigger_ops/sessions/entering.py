@@ -206,7 +206,8 @@ class Entrance:
             self._kept.add(rollback)
 
     def _prefixed(self, send: Sending, sessions: tuple[Presence, ...]) -> Any:
-        prefix = f"SELECT {self._within.call(sessions, send.template)}; "
+        # Not SELECT: pghistory adds its context to no message that begins with that.
+        prefix = f"VALUES ({self._within.call(sessions, send.template)}); "
         # With parameters, each percent sign of the text has a meaning.
         result = send.after(prefix if send.params is None else prefix.replace("%", "%%"))
         if is_psycopg3:
