@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
@@ -13,7 +13,10 @@ from django.db.utils import DatabaseError, InterfaceError, OperationalError
 
 from trigger_ops.exceptions import DatabaseUnreadable
 
-_PGTRIGGER_RUNTIME = "pgtrigger.runtime"
+_INJECTING = ("pgtrigger.runtime", "pghistory.runtime")
+"""Modules whose execute wrappers put statements of their own before ours, and take texts alone."""
+
+_OURS = "trigger_ops."
 
 RETRIES = 3
 """How often a rollback to a savepoint is tried again: each try may be cancelled as well."""
@@ -40,7 +43,7 @@ def discarded(connection: BaseDatabaseWrapper, *, read_only: bool) -> Iterator[A
     Raises:
         DatabaseUnreadable: with the server's first line, for anything the database refuses.
     """
-    with without_injection(connection), _one_sentence(connection.alias):
+    with unwrapped(connection), _one_sentence(connection.alias):
         if in_transaction(connection):
             yield from _in_savepoint(connection)
         else:
@@ -83,15 +86,36 @@ def _in_own_transaction(connection: BaseDatabaseWrapper, *, read_only: bool) -> 
 
 @contextlib.contextmanager
 def without_injection(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Keep pgtrigger's ignore() and schema() from prefixing our statements."""
+    """Keep pgtrigger's ignore() and schema(), and pghistory's context(), from prefixing our statements.
+
+    Other wrappers see them: one that lets nothing be written holds for the changes that we make.
+    """
+    with _kept(connection, lambda module: module not in _INJECTING):
+        yield
+
+
+@contextlib.contextmanager
+def unwrapped(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Run what we ask, and what we put on record, past the execute wrappers of others.
+
+    They may take no composed statement, rewrite what we send, or raise an error of their own.
+    """
+    with _kept(connection, lambda module: module.startswith(_OURS)):
+        yield
+
+
+@contextlib.contextmanager
+def _kept(connection: BaseDatabaseWrapper, keeps: Callable[[str], bool]) -> Iterator[None]:
+    """Have a connection without some of its wrappers for a while; it may get and lose others."""
     before = connection.execute_wrappers
-    connection.execute_wrappers = [
-        wrapper for wrapper in before if getattr(wrapper, "__module__", "") != _PGTRIGGER_RUNTIME
-    ]
+    left_out = [one for one in before if not keeps(getattr(one, "__module__", None) or "")]
+    connection.execute_wrappers = [one for one in before if one not in left_out]
     try:
         yield
     finally:
-        connection.execute_wrappers = before
+        now = connection.execute_wrappers
+        connection.execute_wrappers = [one for one in before if one in left_out or one in now]
+        connection.execute_wrappers[:0] = [one for one in now if one not in before]
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import sql
 
 from trigger_ops import conf
-from trigger_ops.catalog.transactions import discarded, without_injection
+from trigger_ops.catalog.transactions import discarded, unwrapped, without_injection
 from trigger_ops.models import LedgerEntry, RunLease, TriggerLease
 
 _TABLES: tuple[type[models.Model], ...] = (LedgerEntry, TriggerLease, RunLease)
@@ -55,7 +55,7 @@ def home(alias: str) -> str | None:
 
 def home_in(connection: BaseDatabaseWrapper) -> str | None:
     """Return the same of a connection that is no alias's, as it stands: with no scope of ours."""
-    with connection.cursor() as cursor:
+    with unwrapped(connection), connection.cursor() as cursor:
         cursor.execute(_question())
         row = cursor.fetchone()
     return str(row[0]) if row else None
@@ -93,8 +93,8 @@ def read(alias: str, statement: Any) -> list[tuple[Any, ...]]:
 def write(alias: str, statement: Any) -> list[tuple[Any, ...]]:
     """Send one statement as it stands; return what it returns.
 
-    Inside the caller's transaction it joins that. ``pgtrigger.ignore()`` does not reach it: the
-    library would add a parameter, and with that give every percent sign a meaning.
+    Inside the caller's transaction it joins that. Neither ``pgtrigger.ignore()`` nor pghistory's
+    ``context()`` reaches it: they would add parameters, which give every percent sign a meaning.
     """
     connection = connections[alias]
     with without_injection(connection), connection.cursor() as cursor:

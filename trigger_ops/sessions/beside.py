@@ -13,7 +13,7 @@ from django.db import DatabaseError, InterfaceError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import load_backend
 
-from trigger_ops.catalog.transactions import first_line, without_injection
+from trigger_ops.catalog.transactions import first_line, unwrapped
 from trigger_ops.exceptions import SessionRefused
 from trigger_ops.sessions.current import asking, outside_all
 from trigger_ops.sessions.statuses import Status, status_of
@@ -35,7 +35,7 @@ def beside(
     It is the alias's own where that is in no transaction, else a second, unpooled one that is
     closed again; ``apart`` asks for the second one in any case. It leads to where ``of`` does,
     should that be another connection than the alias's in this thread. Nothing of what is done
-    there belongs to a session, and ``pgtrigger.ignore()`` does not reach it.
+    there belongs to a session, and no execute wrapper but ours sees it.
 
     Raises:
         SessionRefused: when a second connection is needed and cannot be had.
@@ -46,13 +46,13 @@ def beside(
             with _second(of) as other:
                 yield other
         elif _shared and (own.in_atomic_block or not apart):
-            with without_injection(own), transaction.atomic(using=alias):
+            with unwrapped(own), transaction.atomic(using=alias):
                 yield own
         elif apart or not _is_free(own):
             with _second(own) as other:
                 yield other
         else:
-            with without_injection(own), transaction.atomic(using=alias):
+            with unwrapped(own), transaction.atomic(using=alias):
                 _bound_waits(own)
                 yield own
 
@@ -92,8 +92,9 @@ def _second(own: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper]:
         # Not connections[alias]: transaction.atomic() would take the caller's.
         other.set_autocommit(False)
         try:
-            _bound_waits(other)
-            yield other
+            with unwrapped(other):
+                _bound_waits(other)
+                yield other
         except BaseException:
             with contextlib.suppress(DatabaseError, InterfaceError):
                 other.rollback()

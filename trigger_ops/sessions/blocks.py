@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
+import logging
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
@@ -14,13 +16,16 @@ from trigger_ops.exceptions import NotDecorable
 from trigger_ops.sessions import current
 from trigger_ops.sessions.running import RunningSession, finish
 
+LOGGER = logging.getLogger("trigger_ops")
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class SessionBlock:
     """Has triggers stand aside for what runs inside, each time anew.
 
-    ``begin`` opens or finds the session and lets the running code be in it.
+    ``begin`` opens or finds the session and lets the running code be in it. Threads and tasks may
+    be in one block at a time: each has a session of its own.
     """
 
     def __init__(self, begin: Callable[[], current.Presence]) -> None:
@@ -28,8 +33,9 @@ class SessionBlock:
         self._open: list[current.Presence] = []
 
     def __enter__(self) -> RunningSession:
-        self._open.append(self._begin())
-        return RunningSession(self._open[-1])
+        presence = self._begin()
+        self._open.append(presence)
+        return RunningSession(presence)
 
     def __exit__(
         self,
@@ -37,14 +43,22 @@ class SessionBlock:
         raised: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        finish(self._open.pop(), raised)
+        finish(self._own(), raised)
 
     async def __aenter__(self) -> RunningSession:
-        # In the thread where Django's asynchronous methods use the connection.
-        presence = await sync_to_async(self._begin, thread_sensitive=True)()
-        current.begin(presence)
-        self._open.append(presence)
-        return RunningSession(presence)
+        opened: list[current.Presence] = []
+
+        def close() -> None:
+            if opened:
+                finish(opened.pop(), cancelled)
+
+        cancelled = await _done(lambda: opened.append(self._begin()))
+        if cancelled is not None:
+            await _done(close)
+            raise cancelled
+        current.begin(opened[0])
+        self._open.append(opened[0])
+        return RunningSession(opened[0])
 
     async def __aexit__(
         self,
@@ -52,11 +66,28 @@ class SessionBlock:
         raised: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        presence = self._open.pop()
+        presence = self._own()
+        left = [presence]
+
+        def leave() -> None:
+            if left:
+                finish(left.pop(), raised)
+
         try:
-            await sync_to_async(finish, thread_sensitive=True)(presence, raised)
+            cancelled = await _done(leave)
+            if left:  # the thread was never asked
+                await _done(leave)
         finally:
             current.end(presence)
+        if cancelled is not None:
+            raise cancelled
+
+    def _own(self) -> current.Presence:
+        """Take out the innermost session that the running code is in, of those begun here."""
+        begun = self._open.copy()  # others may leave theirs meanwhile
+        own = next(filter(current.is_inside, reversed(begun)), begun[-1])
+        self._open.remove(own)
+        return own
 
     def __call__(self, function: F) -> F:
         """Run each call of a function in a session of its own, or in the one that has an id.
@@ -90,6 +121,28 @@ class SessionBlock:
                 return await function(*arguments, **named)
 
         return inside
+
+
+async def _done(act: Callable[[], object]) -> asyncio.CancelledError | None:
+    """Have something done in the thread where Django's asynchronous methods use the connection.
+
+    A cancellation does not stop the thread. So it is waited for, and the cancellation returned: an
+    error that comes beside one goes to the log.
+    """
+    doing = asyncio.ensure_future(sync_to_async(act, thread_sensitive=True)())
+    cancelled: asyncio.CancelledError | None = None
+    while not doing.done():
+        try:
+            await asyncio.wait({doing})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if doing.cancelled():  # as the event loop ends, which cancels every task
+        return cancelled or asyncio.CancelledError()
+    if cancelled is None:
+        doing.result()
+    elif (failure := doing.exception()) is not None:
+        LOGGER.warning("A session was cancelled, and failed", exc_info=failure)
+    return cancelled
 
 
 def _generator(function: Callable[..., Any]) -> str:

@@ -45,6 +45,11 @@ def sessions_on(connection: BaseDatabaseWrapper) -> tuple[Presence, ...]:
     )
 
 
+def is_inside(session: Presence) -> bool:
+    """Tell whether the running code is in a session, be it over."""
+    return session in _present.get()
+
+
 def begin(session: Presence) -> None:
     """Let the running code be in one more session; it is in none twice."""
     if session not in _present.get():

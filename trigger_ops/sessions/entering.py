@@ -29,8 +29,9 @@ from trigger_ops.sessions.backlog import Backlog
 from trigger_ops.sessions.beside import is_shared
 from trigger_ops.sessions.current import Presence, sessions_on
 from trigger_ops.sessions.denials import Denial
+from trigger_ops.sessions.kept import Kept
 from trigger_ops.sessions.membership import Membership
-from trigger_ops.sessions.recording import Statement, recorded
+from trigger_ops.sessions.recording import Statement
 from trigger_ops.sessions.refusals import refusal_code, state_of
 from trigger_ops.sessions.sending import Sending
 from trigger_ops.sessions.statuses import Status, status_of
@@ -38,15 +39,12 @@ from trigger_ops.sessions.statuses import Status, status_of
 _ATTRIBUTE = "_trigger_ops_entrance"
 _NUMBER = re.compile(r"\bsession (\d+)")
 
-MOST_KEPT = 200
-"""Statements that are kept in memory until they are written, in a transaction without an end."""
-
 
 class Entrance:
     """The way into sessions on one connection: first of its execute wrappers.
 
     ``listens`` says that it will hear of an error that is raised now. ``_untouched`` says that
-    this transaction did nothing yet but enter sessions, ``_reads`` that it is read-only.
+    this transaction did nothing yet but enter sessions.
     """
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
@@ -55,8 +53,8 @@ class Entrance:
         self.listens = self._rests = False
         self._raw: Any = connection.connection
         self._within = Membership(connection)
-        self._untouched = self._reads = False
-        self._kept: list[Statement] = []
+        self._untouched = False
+        self._kept = Kept(self._within)
         self._backlog = Backlog(connection)
 
     def __call__(
@@ -95,8 +93,8 @@ class Entrance:
         if session in self.members:
             self.members.remove(session)
         try:
-            if self._observe() is Status.IN_TRANSACTION and not self._reads:
-                self.write_kept()
+            if self._observe() is Status.IN_TRANSACTION:
+                self._kept.write()
                 self._within.leave(session, sessions_on(self.connection))
         finally:
             self._rest()
@@ -114,12 +112,6 @@ class Entrance:
             self._backlog.forget_denials()
         self._rest(apart=apart)
 
-    def write_kept(self) -> None:
-        """Write the statements of this transaction into it, so that they live and die with it."""
-        kept, self._kept = [] if self._reads else self._kept, []
-        for statement in recorded(kept):
-            self._within.ask(statement)
-
     def _autocommit(self) -> bool:
         return bool(self.connection.autocommit)
 
@@ -133,16 +125,20 @@ class Entrance:
 
     def _forget(self) -> None:
         self._within.forget()
-        self._untouched = self._reads = False
-        self._kept.clear()
+        self._untouched = False
+        self._kept.forget()
 
     def _inside(self, send: Sending, sessions: tuple[Presence, ...]) -> Any:
         untouched, self._untouched = self._untouched, False
         if untouched and statements.must_be_first(send.start):
             self._begin_again()
         if statements.ends_transaction(send.start):
-            self.write_kept()
-        if self._reads or statements.is_about_transaction(send.start):
+            self._kept.write()
+        if self._kept.reads:
+            return self._watched(send)
+        if statements.is_about_transaction(send.start):
+            if statements.makes_read_only(send.start):
+                self._kept.write_before_reading()
             return self._watched(send)
         if not sessions:
             self._within.synchronise(sessions)
@@ -150,20 +146,23 @@ class Entrance:
         return self._on_record(send, sessions)
 
     def _on_record(self, send: Sending, sessions: tuple[Presence, ...]) -> Any:
+        may_be_last = statements.may_make_read_only(send.start)
         with self._noting(sessions, send.template):
             self._within.synchronise(sessions)
+            if may_be_last:
+                last = Statement(session=sessions[0], template=send.template)
+                self._kept.write_before_reading(last)
             began = time.perf_counter()
             result = send()
             took = (time.perf_counter() - began) * 1000
-        if statements.is_worth_recording(send.start):
+        if not may_be_last and statements.is_worth_recording(send.start):
             rows = send.rows()
-            self._kept.append(
+            self._kept.add(
                 Statement(session=sessions[0], template=send.template, rows=rows, took_ms=took)
             )
-        if send.takes_back() and self._observe() is Status.IN_TRANSACTION:
-            self._resume()
-        if len(self._kept) >= MOST_KEPT:
-            self.write_kept()
+        if (may_be_last or send.takes_back()) and self._observe() is Status.IN_TRANSACTION:
+            self._heed(send, asks=may_be_last)
+        self._kept.write_many()
         return result
 
     def _begin_again(self) -> None:
@@ -177,17 +176,26 @@ class Entrance:
         try:
             return send()
         finally:
-            status = self._observe()
-            if statements.makes_read_only(send.start) and status is Status.IN_TRANSACTION:
-                self._reads = True
-            if send.takes_back() and status is Status.IN_TRANSACTION:
-                self._resume()
+            if self._observe() is Status.IN_TRANSACTION:
+                if statements.makes_read_only(send.start):
+                    self._kept.reads = True
+                else:
+                    ends = self._kept.reads and statements.may_end_reading(send.start)
+                    self._heed(send, asks=ends)
             self._rest()
+
+    def _heed(self, send: Sending, *, asks: bool) -> None:
+        """See to what a statement made of the transaction; ``asks`` whether that is read-only."""
+        takes_back = send.takes_back()
+        if asks or (takes_back and self._kept.may_come_back()):
+            self._kept.look(took_back=takes_back)
+        if takes_back:
+            self._resume()
 
     def _resume(self) -> None:
         """After a rollback to a savepoint: nobody knows what that took back of what was set."""
         self._within.lose_track()
-        if self._reads:
+        if self._kept.reads:
             return
         sessions = sessions_on(self.connection)
         with self._noting(sessions, "ROLLBACK TO SAVEPOINT"):
@@ -195,10 +203,11 @@ class Entrance:
         if sessions and self._kept:
             # What it took back stays among the statements: a report has to know of it.
             rollback = Statement(session=sessions[0], template="ROLLBACK TO SAVEPOINT")
-            self._kept.append(rollback)
+            self._kept.add(rollback)
 
     def _prefixed(self, send: Sending, sessions: tuple[Presence, ...]) -> Any:
-        prefix = f"SELECT {self._within.call(sessions, send.template)}; "
+        # Not SELECT: pghistory adds its context to no message that begins with that.
+        prefix = f"VALUES ({self._within.call(sessions, send.template)}); "
         # With parameters, each percent sign of the text has a meaning.
         result = send.after(prefix if send.params is None else prefix.replace("%", "%%"))
         if is_psycopg3:
@@ -285,7 +294,7 @@ class Entrance:
         entered = bool(self._within.entered)
         try:
             if self._observe() is Status.IN_TRANSACTION:
-                self.write_kept()
+                self._kept.write()
             with self._listening(entered):
                 return original()
         except Error as error:
@@ -330,9 +339,11 @@ class Entrance:
                 self._within.synchronise(sessions)
             self._untouched = True
         except BaseException:
-            with contextlib.suppress(Error):
+            try:
                 self.connection.rollback()
-            original(autocommit=True)
+                original(autocommit=True)
+            except Error:
+                self.connection.close()  # it was lost: Django makes another one for what comes next
             raise
 
 

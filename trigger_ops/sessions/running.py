@@ -134,8 +134,20 @@ def finish(presence: current.Presence, raised: BaseException | None) -> None:
 
     Raises:
         SessionOver: when the code raised nothing, but the session was over before its end.
+        DatabaseError: when its transaction cannot be left, as on a lost connection.
     """
-    _leave(presence, quietly=raised is not None)
+    try:
+        _leave(presence, quietly=raised is not None)
+    except BaseException as error:
+        if presence.opened_here:
+            _close_quietly(
+                presence.database,
+                presence.home,
+                presence.id,
+                actor=presence.actor,
+                cause=f"{type(error).__name__} was raised",
+            )
+        raise
     over: TriggerOpsError | None = None
     try:
         over = _ended(presence, raised)
@@ -166,7 +178,9 @@ def open_here(alias: str, home: str, request: SessionRequest) -> current.Presenc
     try:
         return begin(alias, home, number, actor=request.actor.name, opened_here=True)
     except BaseException:
-        _close_quietly(alias, home, number, request.actor.name)
+        _close_quietly(
+            alias, home, number, actor=request.actor.name, cause="it could not be entered"
+        )
         raise
 
 
@@ -205,15 +219,8 @@ def _ended(presence: current.Presence, raised: BaseException | None) -> SessionO
     return None
 
 
-def _close_quietly(alias: str, home: str, session: int, actor: str) -> None:
+def _close_quietly(alias: str, home: str, session: int, *, actor: str, cause: str) -> None:
     try:
-        close_session(
-            alias,
-            home,
-            session,
-            wanted=SessionState.ENDED,
-            actor=actor,
-            cause="it could not be entered",
-        )
+        close_session(alias, home, session, wanted=SessionState.ENDED, actor=actor, cause=cause)
     except (DatabaseError, TriggerOpsError):
         LOGGER.exception("Session %s could not be ended", session)

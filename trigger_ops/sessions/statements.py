@@ -37,9 +37,11 @@ _READ_ONLY = re.compile(
     r"(?:begin|start\s+transaction|set\s+(?:local\s+)?transaction)\b.*\bread\s+only\b",
     re.IGNORECASE | re.DOTALL,
 )
+_SAYS_WRITABLE = re.compile(r"\bread\s+(?:only|write)\b", re.IGNORECASE)
 _ENDS = re.compile(r"(?:commit|end|prepare\s+transaction)\b", re.IGNORECASE)
 _ROLLS_BACK = re.compile(r"\b(?:rollback|abort)\b", re.IGNORECASE)
 _IS_ROLLBACK = re.compile(r"(?:rollback|abort)\b[^;]*;?\s*$", re.IGNORECASE)
+_LETS_GO = re.compile(r"\b(?:release|rollback|abort)\b", re.IGNORECASE)
 _MARKS = re.compile(r"(?:savepoint|release)\b", re.IGNORECASE)
 
 
@@ -79,6 +81,20 @@ def must_be_first(statement: str) -> bool:
 def makes_read_only(statement: str) -> bool:
     """Tell whether nothing can be written in the transaction from a statement on."""
     return bool(_READ_ONLY.match(statement))
+
+
+def may_make_read_only(statement: str) -> bool:
+    """Tell whether the transaction may be read-only after a statement, or not be any more."""
+    text = statement.lower()
+    if "read" not in text:  # which is cheap: every statement of a session is asked
+        return False
+    # The setting may be in a literal, for set_config().
+    return "transaction_read_only" in text or bool(_SAYS_WRITABLE.search(_outside_quotes(text)))
+
+
+def may_end_reading(statement: str) -> bool:
+    """Tell whether a transaction that is read-only may not be any more after a statement."""
+    return bool(_LETS_GO.search(statement)) or may_make_read_only(statement)
 
 
 def ends_transaction(statement: str) -> bool:

@@ -199,6 +199,10 @@ DECLARE
     written bigint;
 BEGIN
     SELECT count(*) INTO wanted FROM jsonb_to_recordset(statements) AS one (error text) WHERE CASE coalesce(one.error, '') WHEN '' THEN entered ELSE recent END;
+    -- A transaction that has only read may be one that cannot write.
+    IF wanted = 0 THEN
+        RETURN;
+    END IF;
     INSERT INTO {home}.trigger_ops_sessionstatement (session_id, transaction, template, rows, took_ms, error, at)
     SELECT session, CASE coalesce(one.error, '') WHEN '' THEN this END, one.template, one.rows, one.took_ms, coalesce(one.error, ''), clock_timestamp()
       FROM jsonb_to_recordset(statements) AS one (template text, rows bigint, took_ms double precision, error text)
