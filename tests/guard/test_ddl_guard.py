@@ -18,6 +18,7 @@ from trigger_ops.catalog.reading import sqlstate
 from trigger_ops.exceptions import Refused
 from trigger_ops.guard import ddl
 from trigger_ops.inspection.guarding import CONDITION
+from trigger_ops.inspection.ignoring import stock_ignore_body
 from trigger_ops.inspection.own_objects import expected_own_functions
 from trigger_ops.states import Verb
 
@@ -95,6 +96,21 @@ ALIKE = (
 ITS_OWN = "trigger_ops_witness_row('alone', '{{}}')"
 AGAIN = "CREATE OR REPLACE TRIGGER {0} {1} ON {2} EXECUTE FUNCTION {0}()"
 NOTHING = "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'"
+FAKE = (
+    f"CREATE SCHEMA fake; CREATE FUNCTION fake.{IGNORE}(trigger_name name) RETURNS boolean "
+    "LANGUAGE sql AS 'SELECT true'"
+)
+ASKING = (
+    "CREATE FUNCTION asking() RETURNS trigger LANGUAGE plpgsql AS "
+    f"'BEGIN IF \"gated\".{IGNORE}(TG_NAME) THEN RETURN NEW; END IF; RETURN NULL; END'; "
+    "CREATE TABLE other (id integer); CREATE TRIGGER pgtrigger_asking BEFORE INSERT ON other "
+    "FOR EACH ROW EXECUTE FUNCTION asking()"
+)
+GATE_ELSEWHERE = (
+    f"{ASKING}; CREATE SCHEMA gated; CREATE FUNCTION gated.{IGNORE}(trigger_name name) RETURNS boolean "
+    f"LANGUAGE plpgsql AS $${stock_ignore_body().replace('{', '{{').replace('}', '}}')}$$"
+)
+"""pgtrigger's own becomes the gate at once, as a trigger asks it."""
 REFUSED = [
     f"ALTER TABLE past_receipt DISABLE TRIGGER {WITNESS}",
     "ALTER TABLE past_receipt DISABLE TRIGGER ALL",
@@ -188,6 +204,31 @@ REFUSED = [
         "CREATE TABLE forged (LIKE trigger_ops_policy INCLUDING ALL); "
         "ALTER TABLE forged INHERIT trigger_ops_policy"
     ),
+    "CREATE SCHEMA forged CREATE TABLE forged () INHERITS (public.trigger_ops_session)",
+    # What has a name may be put in the place of another of that name.
+    "ALTER INDEX trigger_ops_change RENAME TO kept",
+    (
+        "ALTER INDEX trigger_ops_change RENAME TO kept; "
+        "CREATE TABLE trigger_ops_change (LIKE kept INCLUDING ALL)"
+    ),
+    "ALTER SCHEMA public RENAME TO somewhere",
+    f"{FAKE}; ALTER SCHEMA public RENAME TO somewhere; ALTER SCHEMA fake RENAME TO public",
+    f"{GATE_ELSEWHERE}; ALTER SCHEMA gated RENAME TO somewhere",
+    f"{FAKE}; {ASKING}; ALTER SCHEMA fake RENAME TO gated",
+    "CREATE EXTENSION intarray SCHEMA elsewhere; ALTER EXTENSION intarray ADD TABLE trigger_ops_change",
+    (
+        "CREATE EXTENSION intarray SCHEMA elsewhere; "
+        "ALTER EXTENSION intarray ADD FUNCTION trigger_ops_gate(name)"
+    ),
+    (
+        "CREATE EXTENSION intarray SCHEMA elsewhere; "
+        f"ALTER EXTENSION intarray ADD FUNCTION {IGNORE}(name)"
+    ),
+    (
+        f"{FAKE}; {ASKING}; CREATE EXTENSION intarray SCHEMA fake; "
+        f"ALTER EXTENSION intarray ADD FUNCTION fake.{IGNORE}(name); CREATE SCHEMA gated; "
+        "ALTER EXTENSION intarray SET SCHEMA gated"
+    ),
 ]
 
 
@@ -240,7 +281,15 @@ PASSES = [
     # A table that no trigger of pgtrigger guards any more needs no witness.
     f"DROP TRIGGER {{trigger}} ON past_receipt; DROP TRIGGER {WITNESS} ON past_receipt",
     f"DROP TRIGGER {{trigger}} ON past_receipt; DROP TRIGGER {WITNESS}_replica ON past_receipt",
-    "ALTER SCHEMA public RENAME TO somewhere",
+    "ALTER SCHEMA elsewhere RENAME TO somewhere",
+    "ALTER SCHEMA public OWNER TO CURRENT_USER",
+    f"{GATE_ELSEWHERE}; ALTER SCHEMA gated OWNER TO CURRENT_USER",
+    f"{GATE_ELSEWHERE}; ALTER SCHEMA elsewhere RENAME TO somewhere",
+    f"{FAKE}; ALTER SCHEMA fake RENAME TO somewhere",
+    "CREATE INDEX numbers ON past_receipt (number); ALTER INDEX numbers RENAME TO more",
+    "ALTER INDEX past_receipt RENAME TO past_voucher",
+    "ALTER INDEX trigger_ops_change_pkey RENAME TO more",
+    "CREATE EXTENSION intarray SCHEMA elsewhere; ALTER EXTENSION intarray SET SCHEMA public",
     "ALTER TABLE trigger_ops_change ADD COLUMN more integer",
     "ALTER TABLE trigger_ops_change ADD COLUMN more timestamptz DEFAULT clock_timestamp()",
     "CREATE INDEX ON trigger_ops_change (role)",
@@ -405,6 +454,26 @@ def test_switched_on_twice_and_off_it_leaves_nothing_but_entries() -> None:
             ),
             "is for something else",
         ),
+        # As after a restore of a dump that has OIDs, or has left out what it knows.
+        (
+            "UPDATE trigger_ops_ddl_guard.known_tables SET relation = relation::oid::bigint + 1000000",
+            "does not know public.trigger_ops_",
+        ),
+        (
+            "DELETE FROM trigger_ops_ddl_guard.known_tables WHERE relation = 'trigger_ops_change'::regclass",
+            "does not know public.trigger_ops_change",
+        ),
+        (
+            (
+                "UPDATE trigger_ops_ddl_guard.known_tables SET owner = 'of another server' "
+                "WHERE relation = 'trigger_ops_change'::regclass"
+            ),
+            "does not know public.trigger_ops_change",
+        ),
+        (
+            f"DELETE FROM trigger_ops_ddl_guard.known WHERE name = '{WITNESS}_truncate'",
+            f"does not know {WITNESS}_truncate on public.past_receipt",
+        ),
     ],
 )
 @pytest.mark.usefixtures("watched")
@@ -413,6 +482,49 @@ def test_what_was_done_to_it_is_said_and_mended(statement: str, says: str) -> No
     assert says in ddl.fault("default", "public")
     switch_on()
     assert ddl.fault("default", "public") == ""
+
+
+@pytest.mark.usefixtures("watched")
+def test_what_an_older_version_remembered_by_oid_has_names_after_an_install() -> None:
+    for name in ddl.EVENTS:
+        run("DROP EVENT TRIGGER {name}", name=name)
+    run(
+        "DROP TABLE trigger_ops_ddl_guard.known, trigger_ops_ddl_guard.known_tables; "
+        "CREATE TABLE trigger_ops_ddl_guard.known (relation oid, name name, is_clone boolean, "
+        'enabled "char", definition text, does text, body text, dropped boolean, '
+        "PRIMARY KEY (relation, name)); "
+        "CREATE TABLE trigger_ops_ddl_guard.known_tables (relation oid PRIMARY KEY, owner oid, "
+        "shape jsonb)"
+    )
+    switch_on()
+    assert ddl.fault("default", "public") == ""
+    assert run(
+        "SELECT DISTINCT pg_typeof(k.relation)::text, pg_typeof(t.relation)::text, "
+        "pg_typeof(t.owner)::text "
+        "FROM trigger_ops_ddl_guard.known k, trigger_ops_ddl_guard.known_tables t"
+    ) == [("regclass", "regclass", "name")]
+
+
+@pytest.mark.usefixtures("watched")
+def test_everybody_may_see_what_it_knows_and_nobody_writes_it() -> None:
+    role = make_role("reader")
+    rights = "SELECT" + "".join(
+        f" has_table_privilege(%s, 'trigger_ops_ddl_guard.known_tables', '{right}'),"
+        for right in ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "TRIGGER")
+    ).removesuffix(",")
+    try:
+        with transaction.atomic():
+            run("ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO {role}, PUBLIC", role=role)
+            switch_on()
+            assert run(rights, *[role] * 6) == [(True, *[False] * 5)]
+            run("SET LOCAL ROLE {role}", role=role)
+            assert ddl.fault("default", "public") == ""
+            run("RESET ROLE; REVOKE USAGE ON SCHEMA trigger_ops_ddl_guard FROM PUBLIC")
+            run("SET LOCAL ROLE {role}", role=role)
+            assert "does not let this role see" in ddl.fault("default", "public")
+            transaction.set_rollback(True)
+    finally:
+        run("DROP ROLE {role}", role=role)
 
 
 def test_django_makes_and_drops_tables_under_it(watched: BaseDatabaseWrapper) -> None:

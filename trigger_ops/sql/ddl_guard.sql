@@ -90,15 +90,26 @@ CREATE OR REPLACE FUNCTION {schema}.shape(relation oid) RETURNS jsonb
 $body$
 
 -- learn --
--- Remembers triggers and our own tables as they are, from which whatever changes is told.
+-- Remembers triggers and our own tables as they are, from which whatever changes is told. Everybody may read that, and nobody write
+-- it, whatever default privileges gave.
 CREATE OR REPLACE FUNCTION {schema}.learn() RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    one record;
 BEGIN
+    FOR one IN
+        SELECT DISTINCT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END AS role
+          FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) g
+         WHERE c.oid IN ('{schema}.known'::regclass, '{schema}.known_tables'::regclass) AND g.grantee <> c.relowner
+    LOOP
+        EXECUTE format('REVOKE ALL ON {schema}.known, {schema}.known_tables FROM %s', one.role);
+    END LOOP;
+    GRANT SELECT ON {schema}.known, {schema}.known_tables TO PUBLIC;
     DELETE FROM {schema}.known;
     INSERT INTO {schema}.known SELECT t.relation, t.name, t.is_clone, t.enabled, t.definition, t.does, t.body, false FROM {schema}.triggers(NULL) t;
     DELETE FROM {schema}.known_tables;
     INSERT INTO {schema}.known_tables
-    SELECT c.oid, c.relowner, {schema}.shape(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    SELECT c.oid, pg_get_userbyid(c.relowner), {schema}.shape(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = {home_name} AND {schema}.own_tables() ? c.relname::text;
 END
 $body$
@@ -150,7 +161,7 @@ CREATE OR REPLACE FUNCTION {schema}.keep_table(relation oid) RETURNS void
 DECLARE
     one record;
 BEGIN
-    SELECT c.oid::regclass AS name, c.relrowsecurity OR c.relforcerowsecurity AS secured, k.owner <> c.relowner AS handed_over,
+    SELECT c.oid::regclass AS name, c.relrowsecurity OR c.relforcerowsecurity AS secured, k.owner <> pg_get_userbyid(c.relowner) AS handed_over,
            EXISTS (SELECT FROM jsonb_each(k.shape) s WHERE s.value IS DISTINCT FROM {schema}.shape(c.oid) -> s.key) AS changed
       INTO one FROM {schema}.known_tables k JOIN pg_class c ON c.oid = k.relation WHERE k.relation = keep_table.relation;
     IF one.secured THEN
@@ -164,9 +175,11 @@ BEGIN
     IF FOUND THEN
         PERFORM {schema}.refuse(format('nothing can inherit from %s', one.name));
     END IF;
+    -- Another one may have its name by now.
     SELECT name INTO one FROM jsonb_array_elements_text({schema}.own_tables()) name
-     WHERE EXISTS (SELECT FROM pg_namespace n WHERE n.nspname = {home_name})
-       AND to_regclass(format('%I.%I', {home_name}, name)) IS NULL LIMIT 1;
+     WHERE EXISTS (SELECT FROM {schema}.known_tables k JOIN pg_class c ON c.oid = k.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+                    WHERE n.nspname <> {home_name} OR NOT {schema}.own_tables() ? c.relname::text)
+       AND NOT EXISTS (SELECT FROM {schema}.known_tables k WHERE k.relation = to_regclass(format('%I.%I', {home_name}, name))) LIMIT 1;
     IF FOUND THEN
         PERFORM {schema}.refuse(format('table %I.%I has to stay where it was', {home_name}, one.name));
     END IF;
@@ -266,6 +279,41 @@ BEGIN
 END
 $body$
 
+-- keep_places --
+-- Refuses that our tables and functions, or a gate, go elsewhere with their schema (place) or with an extension (place), and that
+-- what is no gate comes into the place of one in that way.
+CREATE OR REPLACE FUNCTION {schema}.keep_places(place oid) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    one record;
+BEGIN
+    PERFORM {schema}.keep_table(NULL);
+    SELECT pg_describe_object(d.classid, d.objid, 0) AS name INTO one
+      FROM pg_depend d LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+     WHERE d.deptype = 'e' AND (d.classid = 'pg_class'::regclass AND EXISTS (SELECT FROM {schema}.known_tables k WHERE k.relation = d.objid)
+           OR p.prosrc = {schema}.gate_body()
+           OR p.pronamespace = (SELECT n.oid FROM pg_namespace n WHERE n.nspname = {home_name}) AND starts_with(p.proname::text, 'trigger_ops_')) LIMIT 1;
+    IF FOUND THEN
+        PERFORM {schema}.refuse(format('%s cannot belong to an extension', one.name));
+    END IF;
+    FOR one IN
+        SELECT p.oid, p.prosrc = {schema}.gate_body() AS has_gate FROM pg_proc p
+         WHERE p.proname = '_pgtrigger_should_ignore' AND (p.pronamespace = place OR EXISTS (
+               SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refobjid = place AND d.deptype = 'e'))
+    LOOP
+        PERFORM {schema}.keep_function(one.oid, true);
+        IF one.has_gate THEN
+            PERFORM {schema}.refuse(format('%I._pgtrigger_should_ignore(name) is the gate and has to stay where it was', a.schema))
+               FROM (SELECT coalesce(replace(m[1], '""', '"'), m[2]) AS schema
+                       FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+                      CROSS JOIN LATERAL regexp_matches(p.prosrc, '(?:"((?:[^"]|"")+)"|\m(\w+))\._pgtrigger_should_ignore') m
+                      WHERE starts_with(t.tgname::text, 'pgtrigger_')) a
+              WHERE to_regprocedure(format('%I._pgtrigger_should_ignore(name)', a.schema)) IS NULL;
+        END IF;
+    END LOOP;
+END
+$body$
+
 -- watch --
 -- Runs after every statement that may switch a witness, replace the gate, change what that asks, or make our own tables keep less.
 -- The gate comes back at once in the place of pgtrigger's function; a witness that is made anew fires as it has to from the start.
@@ -290,6 +338,8 @@ BEGIN
                 SELECT k.relation INTO relation FROM pg_policy p JOIN {schema}.known_tables k ON k.relation = p.polrelid WHERE p.oid = command.objid;
             WHEN 'pg_proc'::regclass THEN
                 PERFORM {schema}.keep_function(command.objid, command.command_tag = 'CREATE FUNCTION');
+            WHEN 'pg_namespace'::regclass, 'pg_extension'::regclass THEN
+                PERFORM {schema}.keep_places(command.objid);
             ELSE
                 NULL;
         END CASE;
