@@ -28,6 +28,7 @@ from tests.programs import run_on
 from trigger_ops import api
 from trigger_ops.guard import ddl
 from trigger_ops.records import Actor
+from trigger_ops.rendering.guard import as_text
 from trigger_ops.states import SessionState, Verb
 
 HOSTILE = 'odd"name; --'
@@ -99,6 +100,19 @@ def test_a_full_dump_brings_everything_back_as_it_was(
             assert Receipt.objects.update(number="goes on") == 1
 
 
+def watch_ddl() -> dict[str, str]:
+    """Switch the DDL guard on where a table has a hostile name; return what that is called."""
+    names = {"s": HOSTILE, "t": within(HOSTILE, HOSTILE)}
+    run("CREATE SCHEMA {s}; CREATE TABLE {t} (LIKE past_receipt)", **names)
+    run(
+        "CREATE TRIGGER pgtrigger_hostile BEFORE DELETE ON {t} FOR EACH ROW "
+        "EXECUTE FUNCTION pgtrigger_append_only_53885()",
+        **names,
+    )
+    api.switch_ddl_guard("default", Verb.GUARD_INSTALL, actor="user:ada")
+    return names
+
+
 WAYS = (
     "ALTER TABLE trigger_ops_change ENABLE ROW LEVEL SECURITY",
     "CREATE RULE r AS ON INSERT TO trigger_ops_change DO INSTEAD NOTHING",
@@ -111,14 +125,7 @@ def test_the_ddl_guard_watches_the_same_after_a_full_dump(
     guarded: BaseDatabaseWrapper, make_database: Callable[..., str], tmp_path: Path
 ) -> None:
     """OIDs are other ones then; names of tables may hold anything."""
-    hostile = {"s": HOSTILE, "t": within(HOSTILE, HOSTILE)}
-    run("CREATE SCHEMA {s}; CREATE TABLE {t} (LIKE past_receipt)", **hostile)
-    run(
-        "CREATE TRIGGER pgtrigger_hostile BEFORE DELETE ON {t} FOR EACH ROW "
-        "EXECUTE FUNCTION pgtrigger_append_only_53885()",
-        **hostile,
-    )
-    api.switch_ddl_guard("default", Verb.GUARD_INSTALL, actor="user:ada")
+    hostile = watch_ddl()
     known = "SELECT relation::text, name, enabled FROM trigger_ops_ddl_guard.known ORDER BY 1, 2"
     before = do(connection, known)
     assert len([name for _, name, _ in before if name == "pgtrigger_hostile"]) == 1
@@ -132,13 +139,38 @@ def test_the_ddl_guard_watches_the_same_after_a_full_dump(
             with refused("TO006"), transaction(connection):
                 do(connection, statement)
         with transaction(connection):
-            run("ALTER TABLE {t} DISABLE TRIGGER ALL; ALTER TABLE {t} ENABLE TRIGGER ALL", **hostile)
+            run(
+                "ALTER TABLE {t} DISABLE TRIGGER ALL; ALTER TABLE {t} ENABLE TRIGGER ALL",
+                **hostile,
+            )
             run("ALTER TABLE {t} RENAME TO other", **hostile)
         noted = "SELECT op, schema, name FROM trigger_ops_guardchange WHERE kind = 'trigger'"
         assert do(connection, noted) == [
             (op, HOSTILE, "pgtrigger_hostile") for op in ("DISABLE", "ENABLE")
         ]
         run("ALTER TABLE trigger_ops_change ADD COLUMN more integer")
+
+
+def test_what_the_ddl_guard_knows_can_be_left_out_with_a_table_and_learned_anew(
+    guarded: BaseDatabaseWrapper, make_database: Callable[..., str], tmp_path: Path
+) -> None:
+    watch_ddl()
+    left_out = ("--exclude-schema=odd*", "--exclude-table-data=trigger_ops_ddl_guard.*")
+    name = guarded.settings_dict["NAME"]
+    run_on(name, "pg_dump", "-Fc", *left_out, "-f", str(tmp_path / "dump"))
+    copy = make_database(empty=True)
+    run_on(copy, "pg_restore", "--exit-on-error", str(tmp_path / "dump"))
+    with default_at(NAME=copy):
+        (message,) = [
+            one.message
+            for one in api.check(databases=["default"]).findings
+            if one.id.endswith("C006")
+        ]
+        assert message.startswith("The guard watches DDL, but its event trigger does not know ")
+        assert "does not know" in as_text(api.guard_status("default"), colour=False)
+        run("CREATE TABLE other (id integer)")
+        api.switch_ddl_guard("default", Verb.GUARD_INSTALL, actor="user:ada")
+        assert ddl.fault("default", "public") == ""
 
 
 @pytest.fixture

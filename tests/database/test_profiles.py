@@ -24,6 +24,7 @@ from tests.database.acts import (
     rows_on_record,
     transaction,
 )
+from tests.guard.conftest import guard
 from trigger_ops.sql.functions import PUBLIC, expected_functions
 
 TABLES = (
@@ -31,6 +32,7 @@ TABLES = (
     *("sessionstatement", "decision", "change", "acknowledgement"),
 )
 VERBS = ("open", "review", "extend", "close", "tell", "record", "acknowledge")
+EXECUTABLE = "SELECT proname FROM pg_proc WHERE has_function_privilege(oid, 'EXECUTE')"
 UPDATE = "UPDATE past_receipt SET number = 'changed'"
 
 
@@ -113,11 +115,7 @@ def test_a_function_is_for_everybody_only_where_it_judges_who_calls(split: Split
         for file in ("sessions", "guard")
         for one in expected_functions(file, home="public")
     }
-    executable = do(
-        split.app,
-        "SELECT proname FROM pg_proc WHERE has_function_privilege(oid, 'EXECUTE')",
-    )
-    assert {name for (name,) in executable} & ours == PUBLIC
+    assert {name for (name,) in do(split.app, EXECUTABLE)} & ours == PUBLIC
     for text in (
         "SELECT trigger_ops_open('{}')",
         "SELECT trigger_ops_review(1, 'user:eve', '', 'approve', '')",
@@ -153,6 +151,19 @@ def test_no_function_of_ours_writes_for_a_table_of_somebody_else(split: Split) -
                 "CREATE TRIGGER a BEFORE INSERT ON forged FOR EACH ROW "
                 f"EXECUTE FUNCTION {function}()",
             )
+
+
+def test_the_owner_of_a_partitioned_table_executes_its_witness_and_writes_none_of_our_tables(
+    split: Split,
+) -> None:
+    do(split.owner, f"ALTER TABLE awkward_measurement OWNER TO {split.role}")
+    assert [step.step.uri for step in guard().changed] == ["public.the guard's rights"]
+    ours = {name for (name,) in do(split.app, EXECUTABLE) if name.startswith("trigger_ops_")}
+    assert ours - PUBLIC == {"trigger_ops_witness_row"}
+    for table in TABLES:
+        for write in (*WRITES[:1], *WRITES[2:]):
+            with refused("42501"), transaction(split.app):
+                do(split.app, write.format(f"trigger_ops_{table}"))
 
 
 def test_the_app_role_works_in_sessions_and_cannot_but_leave_a_record(split: Split) -> None:

@@ -464,8 +464,10 @@ def test_switched_on_twice_and_off_it_leaves_nothing_but_entries() -> None:
             "does not know public.trigger_ops_change",
         ),
         (
-            "UPDATE trigger_ops_ddl_guard.known_tables SET owner = 'of another server' "
-            "WHERE relation = 'trigger_ops_change'::regclass",
+            (
+                "UPDATE trigger_ops_ddl_guard.known_tables SET owner = 'of another server' "
+                "WHERE relation = 'trigger_ops_change'::regclass"
+            ),
             "does not know public.trigger_ops_change",
         ),
         (

@@ -18,6 +18,7 @@ from trigger_ops.inspection.guarding import DEPARSED
 from trigger_ops.inspection.ignoring import stock_ignore_body
 from trigger_ops.planner import Request
 from trigger_ops.planner.files import read, refusal, text
+from trigger_ops.sql.functions import PUBLIC
 from trigger_ops.states import Hazard, Result, Verb
 
 pytestmark = pytest.mark.django_db
@@ -432,6 +433,37 @@ def test_partitions_have_copies_of_their_own_and_new_ones_are_found(settings: An
     assert work() == {"public.awkward_measurement:trigger_ops_witness": "is not ENABLE ALWAYS"}
     put_on()
     assert names_on(partitions[0]) == PLAIN
+
+
+def test_owners_of_partitioned_tables_may_execute_what_postgresql_asks_them_for() -> None:
+    owner, other = make_role("partitioner"), make_role(HOSTILE)
+    tree = run("SELECT relid::regclass::text FROM pg_partition_tree('awkward_measurement')")
+    for (name,) in tree:
+        run(f"ALTER TABLE {name} OWNER TO {{owner}}", owner=owner)
+    run("ALTER TABLE awkward_measurement OWNER TO {other}", other=other)
+    run("ALTER TABLE past_receipt OWNER TO {owner}", owner=owner)
+    able = (
+        "SELECT array_agg(p.proname::text ORDER BY 1) FROM pg_proc p WHERE p.proname "
+        "LIKE 'trigger\\_ops\\_%%' AND has_function_privilege(%s, p.oid, 'EXECUTE')"
+    )
+    there = state()
+    plan = acts.make(INSTALL)
+    put_on()
+    for role in (owner, other):
+        (functions,) = run(able, role)[0]
+        assert set(functions) - PUBLIC == {"trigger_ops_witness_row"}
+    before = state()
+    removal = acts.make(REMOVE)
+    acts.by_hand(removal)
+    acts.take_back(removal)
+    acts.assert_same(state(), before)
+    assert work() == {}
+    acts.carry_out(acts.make(REMOVE), *Hazard)
+    own = {row[0]: row[1] for row in there["functions"]}
+    assert {row[0]: row[1] for row in state()["functions"]} == own
+    acts.by_hand(plan)
+    acts.take_back(plan)
+    assert {row[0]: row[1] for row in state()["functions"]} == own
 
 
 def test_columns_that_hold_secrets_are_masked_and_follow_the_table(settings: Any) -> None:

@@ -16,7 +16,8 @@ class OwnFunction:
     """One function of ours. ``types`` are those of its arguments; ``definition`` makes it again.
 
     ``is_ours`` tells that it belongs to the owner of our tables, or to a superuser; ``is_public``
-    that everybody may execute it; ``executors`` are those of the asked roles that may.
+    that everybody may execute it; ``executors`` are those of the asked roles that may, ``granted``
+    those that were given the right themselves.
     """
 
     oid: int
@@ -35,6 +36,7 @@ class OwnFunction:
     definition: str
     is_ours: bool
     executors: tuple[str, ...]
+    granted: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +77,9 @@ class OwnGrant:
 class WatchedTable:
     """A table that may be watched, or a partition of one (``root`` is the OID of that).
 
-    ``parent`` is the OID of the table that it is a partition of, None for the root.
+    ``parent`` is the OID of the table that it is a partition of, None for the root. ``may_copy``
+    tells that its owner may execute the row witness's function, as whoever makes or attaches a
+    partition has to.
     """
 
     oid: int
@@ -87,6 +91,7 @@ class WatchedTable:
     may_alter: bool
     owner: str
     columns: tuple[str, ...]
+    may_copy: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,6 +151,7 @@ def read_guard_catalog(
                     **one,
                     "settings": tuple(one["settings"] or ()),
                     "executors": tuple(one["executors"]),
+                    "granted": tuple(one["granted"]),
                 }
             )
             for one in functions

@@ -14,7 +14,9 @@ from trigger_ops.catalog.snapshot import CatalogTrigger, Clone
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.inspection.ignoring import called_schemas, difference
 from trigger_ops.inspection.own_objects import (
+    ROW_FUNCTION,
     Fault,
+    copy_faults,
     function_faults,
     gate_body,
     other_mode,
@@ -169,7 +171,7 @@ def witnesses_of(
             name=WITNESS,
             table=table,
             type_bits=ROW | INSERT | UPDATE | DELETE,
-            function="trigger_ops_witness_row",
+            function=ROW_FUNCTION,
             arguments=(BOTH if late else ALONE, masks),
         )
         # Whoever sets the role back in mid-statement is seen all the same.
@@ -177,7 +179,7 @@ def witnesses_of(
             name=REPLICA,
             table=table,
             type_bits=ROW | INSERT | UPDATE | DELETE,
-            function="trigger_ops_witness_row",
+            function=ROW_FUNCTION,
             arguments=(BOTH if late else ALONE, masks, "replica"),
             enabled=Enabled.REPLICA,
         )
@@ -278,6 +280,7 @@ def gate_faults(database: InspectedDatabase, guard: GuardState) -> list[Fault]:
         found += function_faults(catalog)
         found += own_trigger_faults(database, guard.home)
         found += writer_faults(catalog)
+        found += copy_faults(catalog)
         found += stranger_faults(catalog)
     snapshot = database.snapshot
     around = snapshot.surroundings if snapshot else None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from trigger_ops.catalog.guard import GuardCatalog, OwnFunction
+from trigger_ops.catalog.guard import GuardCatalog, OwnFunction, WatchedTable
 from trigger_ops.catalog.snapshot import CatalogTrigger
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.registry import IGNORE_FUNCTION
@@ -24,6 +24,9 @@ def other_mode(wanted: Enabled) -> str:
 NOT_ALWAYS = other_mode(Enabled.ALWAYS)
 """The same of one that has to fire always."""
 
+ROW_FUNCTION = "trigger_ops_witness_row"
+"""The function of the row witnesses."""
+
 NAMED_AT_MOST = 3
 """How many of our tables a sentence names before it counts the rest."""
 
@@ -33,7 +36,7 @@ class Fault:
     """One thing of the guard that is not as it should be: ``name`` (in ``schema``) ``what``.
 
     ``table`` is "" for what is on none; ``kind`` is "function", "witness", "trigger" (of a table
-    of ours), "role" (with too many rights) or "table" (of ours, with what is none of ours). ``fix``
+    of ours), "role" (with too many rights, or too few) or "table" (of ours, with what is none of ours). ``fix``
     is the statement that ends it, "" where ``guard install`` does.
     """
 
@@ -147,10 +150,33 @@ def writer_faults(catalog: GuardCatalog) -> Iterator[Fault]:
         if everybody or (grant.asked and grant.is_sequence):
             writable["everybody" if everybody else f'role "{grant.role}"'].append(grant.name)
     for who, names in sorted(writable.items()):
-        rest = len(names) - NAMED_AT_MOST
-        more = f" and {rest} more" if rest > 0 else ""
-        what = f"may write {', '.join(names[:NAMED_AT_MOST])}{more}"
-        yield Fault(schema=catalog.home, name=who, what=what, kind="role")
+        yield Fault(schema=catalog.home, name=who, what=f"may write {_some(names)}", kind="role")
+
+
+def tables_without_copies(catalog: GuardCatalog) -> list[WatchedTable]:
+    """Return the partitioned tables, each once, whose owners may make and attach no partition.
+
+    PostgreSQL puts copies of row witnesses there, and has whoever does that need EXECUTE on their
+    function.
+    """
+    found = {one.oid: one for one in catalog.tables if one.relkind == "p" and not one.may_copy}
+    return list(found.values())
+
+
+def copy_faults(catalog: GuardCatalog) -> Iterator[Fault]:
+    """Yield the owners of partitioned tables whom the witness keeps from making partitions."""
+    owned: defaultdict[str, list[str]] = defaultdict(list)
+    for table in tables_without_copies(catalog):
+        owned[table.owner].append(f"{table.schema}.{table.name}")
+    for owner, names in sorted(owned.items()):
+        what = f"may not execute {ROW_FUNCTION}, as who makes partitions of {_some(names)} has to"
+        yield Fault(schema=catalog.home, name=f'role "{owner}"', what=what, kind="role")
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - NAMED_AT_MOST
+    more = f" and {rest} more" if rest > 0 else ""
+    return f"{', '.join(names[:NAMED_AT_MOST])}{more}"
 
 
 def stranger_faults(catalog: GuardCatalog) -> Iterator[Fault]:

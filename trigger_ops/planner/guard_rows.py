@@ -12,7 +12,11 @@ from django.db.backends.postgresql.psycopg_any import sql
 
 from trigger_ops.catalog.guard import GuardCatalog
 from trigger_ops.durations import milliseconds
-from trigger_ops.inspection.own_objects import expected_own_functions
+from trigger_ops.inspection.own_objects import (
+    ROW_FUNCTION,
+    expected_own_functions,
+    tables_without_copies,
+)
 from trigger_ops.planner import Statement
 from trigger_ops.planner.situation import Situation
 from trigger_ops.records import GuardState, Limits
@@ -67,10 +71,20 @@ def _revokes(situation: Situation, catalog: GuardCatalog) -> Iterator[Statement]
 
 
 def _grants(situation: Situation, catalog: GuardCatalog) -> Iterator[Statement]:
-    """State what roles still lack: everybody the schema of the gate, APP_ROLES evidence and verbs."""
+    """State what roles still lack.
+
+    Everybody the schema of the gate, owners of partitioned tables the function of their witness,
+    APP_ROLES evidence and verbs.
+    """
     if not all(one.is_public for one in catalog.own_tables):
         on = sql.SQL("USAGE ON SCHEMA {}").format(sql.Identifier(catalog.home))
         yield _granted(situation, on, sql.SQL("PUBLIC"), "every trigger calls the gate")
+    for owner in sorted({one.owner for one in tables_without_copies(catalog)}):
+        name = sql.Identifier(catalog.home, ROW_FUNCTION)
+        on = sql.SQL("EXECUTE ON FUNCTION {}()").format(name)
+        yield _granted(
+            situation, on, sql.Identifier(owner), "whoever makes a partition has to execute it"
+        )
     there = {one.name: one for one in catalog.functions}
     called = [one for one in expected_own_functions(catalog.home) if one.name in CALLED]
     for role in situation.app_roles:

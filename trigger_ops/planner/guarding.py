@@ -141,6 +141,7 @@ def _dropped_functions(situation: Situation, catalog: GuardCatalog) -> Iterator[
             text = "REVOKE EXECUTE ON FUNCTION {}({}) FROM PUBLIC"
             name = sql.Identifier(catalog.home, one.name)
             undo.append(sql.SQL(text).format(name, sql.SQL(one.arguments)))
+        undo += _granted_back(one, live, catalog.home)
         yield guard_step(
             situation,
             schema=catalog.home,
@@ -158,6 +159,13 @@ def _dropped_functions(situation: Situation, catalog: GuardCatalog) -> Iterator[
             marks=_function_marks(live),
             turn=AFTER_TABLES,
             arguments=one.number,
+        )
+
+
+def _granted_back(one: ExpectedFunction, live: OwnFunction, home: str) -> Iterator[Any]:
+    for role in live.granted:
+        yield sql.SQL("GRANT EXECUTE ON FUNCTION {}({}) TO {}").format(
+            sql.Identifier(home, one.name), sql.SQL(one.arguments), sql.Identifier(role)
         )
 
 

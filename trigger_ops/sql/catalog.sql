@@ -301,7 +301,8 @@ SELECT p.oid::int8 AS oid, p.proname::text AS name, pg_get_function_identity_arg
        has_function_privilege('public', p.oid, 'EXECUTE') AS is_public, pg_get_functiondef(p.oid) AS definition,
        EXISTS (SELECT FROM pg_roles r WHERE r.oid = p.proowner AND r.rolsuper)
          OR p.proowner = (SELECT c.relowner FROM pg_class c WHERE c.relname = 'trigger_ops_change' AND c.relnamespace = n.oid) AS is_ours,
-       ARRAY(SELECT r.rolname::text FROM pg_roles r WHERE r.rolname = ANY (%(roles)s::name[]) AND has_function_privilege(r.oid, p.oid, 'EXECUTE') ORDER BY 1) AS executors
+       ARRAY(SELECT r.rolname::text FROM pg_roles r WHERE r.rolname = ANY (%(roles)s::name[]) AND has_function_privilege(r.oid, p.oid, 'EXECUTE') ORDER BY 1) AS executors,
+       ARRAY(SELECT pg_get_userbyid(x.grantee)::text FROM aclexplode(p.proacl) x WHERE x.privilege_type = 'EXECUTE' AND x.grantee NOT IN (0, p.proowner) ORDER BY 1) AS granted
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
  WHERE n.nspname = %(home)s AND starts_with(p.proname::text, 'trigger_ops_') AND p.prokind = 'f'
  ORDER BY p.proname, p.oid
@@ -356,10 +357,20 @@ SELECT c.relname::text AS name, c.relkind = 'S' AS is_sequence, CASE g.grantee W
  ORDER BY 1, 3
 
 -- watched --
--- Tables that may be watched, with all partitions below them, and the names of their columns.
+-- Tables that may be watched, with all partitions below them, and the names of their columns. "may_copy" tells that their owners may
+-- execute the row witness's function without everybody's right: PostgreSQL asks for that when it puts a copy on a new partition. A
+-- function that is missing will be this role's, one that is not ours the owner's of our tables.
 SELECT c.oid::int8 AS oid, w.root::int8 AS root, w.parent::int8 AS parent, n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS relkind,
        pg_has_role(c.relowner, 'USAGE') AS may_alter, pg_get_userbyid(c.relowner)::text AS owner,
-       ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname) AS columns
+       ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attname) AS columns,
+       pg_has_role(c.relowner, h.owner, 'USAGE') OR EXISTS (
+           SELECT FROM aclexplode(h.rights) x WHERE x.privilege_type = 'EXECUTE' AND x.grantee NOT IN (0, h.former) AND pg_has_role(c.relowner, x.grantee, 'USAGE')) AS may_copy
   FROM (SELECT t.root, coalesce(tree.relid::oid, t.root) AS relid, tree.parentrelid::oid AS parent FROM unnest(%(tables)s::oid[]) AS t (root) LEFT JOIN LATERAL pg_partition_tree(t.root::regclass) tree ON true) w
   JOIN pg_class c ON c.oid = w.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+ CROSS JOIN (SELECT p.proowner AS former, p.proacl AS rights,
+                    CASE WHEN p.oid IS NULL THEN r.oid WHEN o.rolsuper OR e.relowner IS NULL THEN p.proowner ELSE e.relowner END AS owner
+               FROM pg_roles r LEFT JOIN pg_namespace m ON m.nspname = %(home)s
+               LEFT JOIN pg_proc p ON p.pronamespace = m.oid AND p.proname = 'trigger_ops_witness_row' AND p.pronargs = 0
+               LEFT JOIN pg_roles o ON o.oid = p.proowner LEFT JOIN pg_class e ON e.relnamespace = m.oid AND e.relname = 'trigger_ops_change'
+              WHERE r.rolname = current_user) h
  ORDER BY n.nspname, c.relname
