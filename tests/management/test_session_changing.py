@@ -258,18 +258,18 @@ def test_many_that_lock_a_session_one_after_the_other_are_all_ended(
 
     def extend() -> None:
         with contextlib.suppress(DatabaseError), waiting.cursor() as cursor:
-            cursor.execute(f"BEGIN; SELECT {call.format(session.id)}; SELECT pg_sleep(600)")
+            cursor.execute(f"BEGIN; SELECT {call.format(session.id)}")
 
-    thread = threading.Thread(target=extend)
+    thread = threading.Thread(target=extend, daemon=True)
     thread.start()
     queued = "SELECT count(*) FROM pg_locks WHERE pid = %s AND NOT granted"
     while run(queued, pid) != [(1,)]:
         time.sleep(0.01)
     result = pgtrigger("session", "revoke", str(session.id), "--reason", "stop")
-    thread.join(timeout=60)
     assert (result.code, newest().state) == (0, "revoked")
     for one in (first, pid):
         assert str(one) in result.out
+    thread.join(timeout=60)
 
 
 def test_a_role_that_may_not_end_who_locks_it_is_told_what_to_do(

@@ -533,7 +533,7 @@ def test_who_runs_a_command_in_a_session_of_somebody_else_is_told(pgtrigger: Run
     assert listed["notes"] == [note]
     text = pgtrigger("session", "show", str(session.id)).out
     assert f"Notes\n  {note}\n" in text
-    assert f" entered by {me}: host " in text
+    assert f" entered by {me}: pid " in text
     exported = pgtrigger("session", "export", str(session.id)).out
     assert '"kind": "entered"' in exported
 
