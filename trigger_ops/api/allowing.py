@@ -104,7 +104,7 @@ def prune_drift(older_than: dt.timedelta) -> dict[str, int]:
     Raises:
         NotRecorded, BadSettings: when the recording database cannot be used.
     """
-    with recording() as book:
+    with recording(deletes=True) as book:
         return prune_records(book, older_than, postgres_aliases())
 
 
@@ -116,7 +116,7 @@ def prune_drift_in(scope: Scope, older_than: dt.timedelta) -> int:
     Raises:
         NotRecorded, BadSettings: when the recording database cannot be used.
     """
-    with recording() as book:
+    with recording(deletes=True) as book:
         return prune_scope(book, older_than, scope_words(scope))
 
 

@@ -15,6 +15,7 @@ from trigger_ops.ledger.sessions import read_sessions
 from trigger_ops.planner import Request
 from trigger_ops.planner.making import GUARDING
 from trigger_ops.planner.situation import GuardTerms
+from trigger_ops.records import GuardState
 from trigger_ops.states import SessionState, Verb
 
 
@@ -51,17 +52,26 @@ def _for_guarding(database: InspectedDatabase) -> tuple[InspectedDatabase, Guard
             f"manage.py migrate trigger_ops --database {alias}."
         )
     wanted = wanted_guard(alias, home)
+    present = guard_to_change(alias, home, who=f'Role "{database.snapshot.server.role}"')
+    terms = GuardTerms(guard=present, wanted=wanted, app_roles=conf.app_roles())
+    return with_guard(database, wanted), terms
+
+
+def guard_to_change(alias: str, home: str, *, who: str = "This role") -> GuardState | None:
+    """Return the guard for whoever is about to change it, None where it is off.
+
+    Raises:
+        Refused: for a role that may not even read it: no right to read would be enough.
+        DatabaseUnreadable: when the database cannot be asked.
+    """
     try:
-        present = read_guard(alias, home)
+        return read_guard(alias, home)
     except DatabaseUnreadable as error:
         if not is_denied(error):
             raise
         raise Refused(
-            f'Role "{database.snapshot.server.role}" may not read the tables of trigger_ops on '
-            f'"{alias}": run this as their owner.'
+            f'{who} may not read the tables of trigger_ops on "{alias}": run this as their owner.'
         ) from error
-    terms = GuardTerms(guard=present, wanted=wanted, app_roles=conf.app_roles())
-    return with_guard(database, wanted), terms
 
 
 def _has_traces(database: InspectedDatabase) -> bool:

@@ -13,6 +13,7 @@ from django.db.backends.postgresql.psycopg_any import sql
 from trigger_ops import conf
 from trigger_ops.aliases import for_pgtrigger
 from trigger_ops.api.changing import apply, plan
+from trigger_ops.api.guard_terms import guard_to_change
 from trigger_ops.api.inspecting import inspect_all, known
 from trigger_ops.catalog.reading import sqlstate
 from trigger_ops.catalog.snapshot import Extent
@@ -27,7 +28,7 @@ from trigger_ops.guard.report import Gate, GuardedTable, GuardedTrigger, GuardRe
 from trigger_ops.inspection import InspectedDatabase, InspectedTrigger, Scope
 from trigger_ops.inspection.guarding import gate_faults, gated_schemas, witness_faults
 from trigger_ops.inspection.own_objects import NAMED_AT_MOST
-from trigger_ops.ledger.guard import guard_home, read_guard, read_unattributed
+from trigger_ops.ledger.guard import guard_home, read_unattributed
 from trigger_ops.ledger.sessions import count_denials
 from trigger_ops.ledger.tables import write
 from trigger_ops.planner import Request
@@ -304,7 +305,7 @@ def ddl_script(using: str, verb: Verb) -> list[str]:
     home = _home(using)
     if verb is Verb.GUARD_INSTALL:
         return ddl.statements(using, home)
-    state = read_guard(using, home)
+    state = guard_to_change(using, home)
     return ddl.removal(using, home) if state is not None and state.ddl else []
 
 

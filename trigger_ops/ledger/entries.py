@@ -15,7 +15,8 @@ from typing import Any
 from django.db import connections
 from django.db.backends.postgresql.psycopg_any import sql
 
-from trigger_ops.ledger.tables import moment, named, read, write
+from trigger_ops.ledger.rights import read_ours
+from trigger_ops.ledger.tables import moment, named, write
 from trigger_ops.models import LedgerEntry
 from trigger_ops.states import Verb
 
@@ -178,7 +179,7 @@ def read_entries(
         conditions=sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true"),
         limit=sql.Literal(limit),
     )
-    return [_entry(row) for row in read(alias, statement)]
+    return [_entry(row) for row in read_ours(alias, home, statement, [LedgerEntry])]
 
 
 def matches(uri: str, selector: str) -> bool:
@@ -234,7 +235,7 @@ def _uris(alias: str, home: str, selectors: Iterable[str]) -> list[str]:
     """Return the URIs in the ledger that any selector matches."""
     statement = sql.SQL("SELECT DISTINCT e.uri FROM {} AS e").format(named(home, LedgerEntry))
     wanted = list(selectors)
-    known = [uri for (uri,) in read(alias, statement) if uri]
+    known = [uri for (uri,) in read_ours(alias, home, statement, [LedgerEntry]) if uri]
     return [uri for uri in known if any(matches(uri, selector) for selector in wanted)]
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from django.db.backends.postgresql.psycopg_any import sql
 
+from trigger_ops.ledger.rights import SESSIONS, read_ours
 from trigger_ops.ledger.sessions import numbers
-from trigger_ops.ledger.tables import moment, named, read
+from trigger_ops.ledger.tables import moment, named
 from trigger_ops.models import Change, Decision, SessionStatement, SessionTransaction
 from trigger_ops.records import ChangeRecord, DecisionRecord, StatementRecord, TransactionRecord
 
@@ -65,7 +66,9 @@ def read_transactions(alias: str, home: str, sessions: Iterable[int]) -> list[Tr
             address=address,
             at=moment(at),
         )
-        for transaction, session, pid, role, application, address, at in read(alias, statement)
+        for transaction, session, pid, role, application, address, at in read_ours(
+            alias, home, statement, SESSIONS
+        )
     ]
 
 
@@ -90,7 +93,9 @@ def read_statements(alias: str, home: str, session: int) -> list[StatementRecord
             transaction=transaction,
             took_ms=took_ms,
         )
-        for id_, template, rows, at, error, transaction, took_ms in read(alias, statement)
+        for id_, template, rows, at, error, transaction, took_ms in read_ours(
+            alias, home, statement, SESSIONS
+        )
     ]
 
 
@@ -105,7 +110,7 @@ def read_decisions(alias: str, home: str, sessions: Iterable[int]) -> list[Decis
         DecisionRecord(
             transaction=transaction, trigger=trigger, session=session, role=role, at=moment(at)
         )
-        for transaction, trigger, session, role, at in read(alias, statement)
+        for transaction, trigger, session, role, at in read_ours(alias, home, statement, SESSIONS)
     ]
 
 
@@ -129,7 +134,7 @@ def read_changes(
             id=sql.Literal(last),
             limit=sql.Literal(size),
         )
-        rows = read(alias, statement)
+        rows = read_ours(alias, home, statement, SESSIONS)
         for row in rows:
             yield _change(row)
         if len(rows) < size:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from django.db import models
 from django.db.backends.postgresql.psycopg_any import sql
 
+from trigger_ops.ledger.rights import read_ours
 from trigger_ops.ledger.tables import home as ledger_home
 from trigger_ops.ledger.tables import moment, named, read
 from trigger_ops.models import (
@@ -39,6 +40,11 @@ TABLES: tuple[type[models.Model], ...] = (
 
 LEDGER: tuple[type[models.Model], ...] = (LedgerEntry, TriggerLease, RunLease)
 """Those of the ledger."""
+
+_PAST: tuple[type[models.Model], ...] = (
+    *(Change, Decision, GuardChange, LedgerEntry, Acknowledgement),
+)
+"""Those that tell what went past the guard."""
 
 _COUNT = """\
 SELECT pg_catalog.count(*)
@@ -111,7 +117,7 @@ def read_guard(alias: str, home: str) -> GuardState | None:
         DatabaseUnreadable: when the database cannot be asked.
     """
     question = sql.SQL(_GUARD).format(guard=named(home, Guard), policy=named(home, Policy))
-    rows = read(alias, question)
+    rows = read_ours(alias, home, question, [Guard, Policy])
     if not rows:
         return None
     policy, ddl, since, needed, uris, *limits, policies = rows[0]
@@ -146,7 +152,7 @@ def read_unattributed(alias: str, home: str, *, limit: int = 1000) -> list[Unatt
         acknowledgement=named(home, Acknowledgement),
         limit=sql.Literal(limit),
     )
-    return [_unattributed(*row) for row in read(alias, question)]
+    return [_unattributed(*row) for row in read_ours(alias, home, question, _PAST)]
 
 
 def _unattributed(

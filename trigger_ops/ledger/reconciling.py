@@ -13,8 +13,9 @@ from typing import Any
 from django.db.backends.postgresql.psycopg_any import sql
 
 from trigger_ops.ledger.evidence import read_decisions, read_transactions
+from trigger_ops.ledger.rights import SESSIONS, read_ours
 from trigger_ops.ledger.sessions import numbers, read_events
-from trigger_ops.ledger.tables import moment, named, read
+from trigger_ops.ledger.tables import moment, named
 from trigger_ops.models import (
     Change,
     Decision,
@@ -124,7 +125,8 @@ def read_evidence(alias: str, home: str, sessions: Collection[int]) -> Evidence:
     }
 
     def ask(statement: str, ids: Collection[int]) -> list[tuple[Any, ...]]:
-        return read(alias, sql.SQL(statement).format(ids=numbers(ids), **tables))
+        question = sql.SQL(statement).format(ids=numbers(ids), **tables)
+        return read_ours(alias, home, question, SESSIONS)
 
     around = {*sessions, *(number for (number,) in ask(_AROUND, sessions))}
     return Evidence(

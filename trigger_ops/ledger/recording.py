@@ -15,6 +15,7 @@ from django.utils.translation import gettext_noop as _
 from trigger_ops import conf
 from trigger_ops.catalog.transactions import first_line, without_injection
 from trigger_ops.exceptions import BadSettings, NotRecorded
+from trigger_ops.ledger.rights import grants_of
 from trigger_ops.models import (
     Allowance,
     DriftFinding,
@@ -42,14 +43,16 @@ class Book:
 
 
 @contextlib.contextmanager
-def recording() -> Iterator[Book]:
+def recording(*, deletes: bool = False) -> Iterator[Book]:
     """Give a transaction on the recording database that no other one writes beside.
+
+    ``deletes`` says that records go in it, which takes one right more.
 
     Raises:
         NotRecorded: when the database cannot be reached, or is not migrated.
         BadSettings: when it is not PostgreSQL.
     """
-    with _opened(waits="pg_catalog.pg_advisory_xact_lock") as book:
+    with _opened(waits="pg_catalog.pg_advisory_xact_lock", deletes=deletes) as book:
         yield book
 
 
@@ -66,7 +69,7 @@ def reading_records() -> Iterator[Book]:
 
 
 @contextlib.contextmanager
-def _opened(*, waits: str | None) -> Iterator[Book]:
+def _opened(*, waits: str | None, deletes: bool = False) -> Iterator[Book]:
     alias = conf.record_database()
     connection = connections[alias]
     if connection.vendor != "postgresql":
@@ -101,10 +104,12 @@ def _opened(*, waits: str | None) -> Iterator[Book]:
                 )
             yield Book(alias=alias, now=now.replace(tzinfo=dt.UTC), pid=pid)
     except (DatabaseError, InterfaceError) as error:
+        rights = ("SELECT",) if waits is None else ("SELECT", "INSERT", "UPDATE")
+        grants = grants_of(alias, error, _TABLES, (*rights, "DELETE") if deletes else rights)
         raise NotRecorded(
             _('"%(alias)s" cannot be recorded in: %(error)s.'),
             alias=alias,
-            error=first_line(error),
+            error=first_line(error) + (f": run {grants.rstrip(';')}" if grants else ""),
         ) from error
 
 

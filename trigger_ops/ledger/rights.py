@@ -1,4 +1,4 @@
-"""What a role lacks to read of our tables what a check needs, and the statements that give it."""
+"""What a role lacks to use our tables, and the statements that give it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ from trigger_ops.models import (
     GuardChange,
     LedgerEntry,
     Policy,
+    Review,
     RunLease,
+    Session,
+    SessionEvent,
+    SessionStatement,
+    SessionTransaction,
     TriggerLease,
 )
 
@@ -29,6 +34,11 @@ _READ: tuple[type[models.Model], ...] = (
     *(GuardChange, LedgerEntry),
 )
 """What a check reads: leases, runs at work, the guard, and what went past it."""
+
+SESSIONS: tuple[type[models.Model], ...] = (
+    *(Session, Review, SessionEvent, SessionTransaction, SessionStatement, Decision, Change),
+)
+"""What whoever reads sessions needs: they are judged by what was done in them."""
 
 _DENIED = "42501"
 
@@ -42,7 +52,8 @@ SELECT n.nspname::pg_catalog.text, pg_catalog.has_schema_privilege(n.oid, 'USAGE
  WHERE n.nspname OPERATOR(pg_catalog.=) ANY (ARRAY[{path}]::pg_catalog.name[])
    AND c.relkind OPERATOR(pg_catalog.=) ANY ('{{r,p}}'::pg_catalog."char"[])
    AND c.relname OPERATOR(pg_catalog.=) ANY (ARRAY[{names}]::pg_catalog.name[])
-   AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'))"""
+   AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+            AND (SELECT pg_catalog.bool_and(pg_catalog.has_table_privilege(c.oid, r.name)) FROM pg_catalog.unnest(ARRAY[{rights}]) AS r (name)))"""
 
 
 def lacking_rights(alias: str, place: str | None) -> str:
@@ -54,34 +65,92 @@ def lacking_rights(alias: str, place: str | None) -> str:
     Raises:
         DatabaseUnreadable: when the database cannot be asked.
     """
-    setting, role = read(alias, sql.SQL(_PATH))[0]
-    path = [place] if place is not None else list(split_search_path(setting, role=role))
-    names = [model._meta.db_table for model in _READ]
-    rows = read(alias, sql.SQL(_LACKS).format(path=_list(path), names=_list(names)))
-    lacking = {
-        (schema, name) for schema, is_open, name in rows if place is not None or not is_open
-    }
-    schema = next((one for one in path if any(where == one for where, _ in lacking)), None)
-    if schema is None:
+    role, grants = _lacking(alias, place, _READ)
+    if not grants:
         return ""
-    tables = [named(schema, one) for one in _READ if (schema, one._meta.db_table) in lacking]
-    statements = [_grant("SELECT ON {}", sql.SQL(", ").join(tables), role)]
-    if any(where == schema and not is_open for where, is_open, _ in rows):
-        statements.insert(0, _grant("USAGE ON SCHEMA {}", sql.Identifier(schema), role))
-    raw = connections[alias].connection
-    text = " ".join(str(one.as_string(raw)) for one in statements)
     return (
         f'Role "{role}" may not read what trigger_ops keeps on "{alias}", so that leases, runs at '
-        f"work, the guard and what went past it are unknown: {text}"
+        f"work, the guard and what went past it are unknown: {grants}"
     )
 
 
 def why_unread(alias: str, error: Exception) -> str:
     """Return why our tables could not be read: with what to type, where it is a right."""
-    if error.__cause__ is not None and sqlstate(error.__cause__) == _DENIED:
+    if _is_denied(error.__cause__):
         with contextlib.suppress(DatabaseUnreadable):
             return lacking_rights(alias, home(alias)) or str(error)
     return str(error)
+
+
+def read_ours(
+    alias: str, home: str, statement: Any, tables: Sequence[type[models.Model]]
+) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement that reads our tables.
+
+    ``tables`` are those that whoever asks for such rows needs, one by one or together.
+
+    Raises:
+        DatabaseUnreadable: when the database cannot be asked; with what to type, where it is a right.
+    """
+    try:
+        return read(alias, statement)
+    except DatabaseUnreadable as error:
+        if not _is_denied(error.__cause__):
+            raise
+        role = grants = ""
+        with contextlib.suppress(DatabaseUnreadable):
+            role, grants = _lacking(alias, home, tables)
+        if not grants:
+            raise
+        raise DatabaseUnreadable(
+            f'Role "{role}" may not read what trigger_ops keeps on "{alias}": run {grants}'
+        ) from error.__cause__
+
+
+def grants_of(
+    alias: str, error: Exception, tables: Sequence[type[models.Model]], rights: Sequence[str]
+) -> str:
+    """Return the statement that gives the rights that an error says are missing, "" for none."""
+    if _is_denied(error):
+        with contextlib.suppress(DatabaseUnreadable):
+            return _lacking(alias, None, tables, rights, absent=False)[1]
+    return ""
+
+
+def _is_denied(error: BaseException | None) -> bool:
+    return error is not None and sqlstate(error) == _DENIED
+
+
+def _lacking(
+    alias: str,
+    place: str | None,
+    tables: Sequence[type[models.Model]],
+    rights: Sequence[str] = ("SELECT",),
+    *,
+    absent: bool = True,
+) -> tuple[str, str]:
+    """Return the role, and the statements that give it what it lacks of some tables, "" for none.
+
+    Without a ``place`` only schemas count that the role may not look into, unless the tables are
+    known not to be ``absent``.
+    """
+    setting, role = read(alias, sql.SQL(_PATH))[0]
+    path = [place] if place is not None else list(split_search_path(setting, role=role))
+    names = [model._meta.db_table for model in tables]
+    question = sql.SQL(_LACKS).format(path=_list(path), names=_list(names), rights=_list(rights))
+    rows = read(alias, question)
+    anywhere = place is not None or not absent
+    lacking = {(schema, name) for schema, is_open, name in rows if anywhere or not is_open}
+    schema = next((one for one in path if any(where == one for where, _ in lacking)), None)
+    if schema is None:
+        return role, ""
+    named_ones = [named(schema, one) for one in tables if (schema, one._meta.db_table) in lacking]
+    words = f"{', '.join(rights)} ON {{}}"
+    statements = [_grant(words, sql.SQL(", ").join(named_ones), role)]
+    if any(where == schema and not is_open for where, is_open, _ in rows):
+        statements.insert(0, _grant("USAGE ON SCHEMA {}", sql.Identifier(schema), role))
+    raw = connections[alias].connection
+    return role, " ".join(str(one.as_string(raw)) for one in statements)
 
 
 def _list(names: Sequence[str]) -> Any:

@@ -10,7 +10,8 @@ from typing import Any
 
 from django.db.backends.postgresql.psycopg_any import sql
 
-from trigger_ops.ledger.tables import moment, named, read
+from trigger_ops.ledger.rights import SESSIONS, read_ours
+from trigger_ops.ledger.tables import moment, named
 from trigger_ops.models import (
     Change,
     Review,
@@ -134,7 +135,10 @@ def read_sessions(
         judged=_all(judged),
         limit=sql.Literal(limit),
     )
-    rows = [dict(zip(_COLUMNS, row, strict=True)) for row in read(alias, statement)]
+    rows = [
+        dict(zip(_COLUMNS, row, strict=True))
+        for row in read_ours(alias, home, statement, SESSIONS)
+    ]
     reviews = _reviews(alias, home, [row["id"] for row in rows])
     return [_session(alias, row, reviews) for row in rows]
 
@@ -146,7 +150,7 @@ def read_events(alias: str, home: str, sessions: Iterable[int]) -> list[EventRec
         DatabaseUnreadable: when the database cannot be asked.
     """
     statement = sql.SQL(_EVENTS).format(events=named(home, SessionEvent), ids=numbers(sessions))
-    return _events(alias, statement)
+    return _events(alias, home, statement)
 
 
 def read_denials(alias: str, home: str, *, limit: int = 100) -> list[EventRecord]:
@@ -160,7 +164,7 @@ def read_denials(alias: str, home: str, *, limit: int = 100) -> list[EventRecord
         kinds=texts((REFUSED, REJECTED)),
         limit=sql.Literal(limit),
     )
-    return _events(alias, statement)
+    return _events(alias, home, statement)
 
 
 def count_denials(alias: str, home: str) -> tuple[int, dt.datetime | None]:
@@ -172,11 +176,11 @@ def count_denials(alias: str, home: str) -> tuple[int, dt.datetime | None]:
     statement = sql.SQL(_DENIED).format(
         events=named(home, SessionEvent), kinds=texts((REFUSED, REJECTED))
     )
-    ((number, newest),) = read(alias, statement)
+    ((number, newest),) = read_ours(alias, home, statement, SESSIONS)
     return number, _moment(newest)
 
 
-def _events(alias: str, statement: Composable) -> list[EventRecord]:
+def _events(alias: str, home: str, statement: Composable) -> list[EventRecord]:
     return [
         EventRecord(
             id=id_,
@@ -186,7 +190,7 @@ def _events(alias: str, statement: Composable) -> list[EventRecord]:
             at=moment(at),
             detail=_as_mapping(detail),
         )
-        for id_, session, kind, actor, at, detail in read(alias, statement)
+        for id_, session, kind, actor, at, detail in read_ours(alias, home, statement, SESSIONS)
     ]
 
 
@@ -221,7 +225,7 @@ def _reviews(alias: str, home: str, sessions: list[int]) -> Mapping[int, list[Re
     if not sessions:
         return found
     statement = sql.SQL(_REVIEWS).format(reviews=named(home, Review), ids=numbers(sessions))
-    for session, reviewer, verdict, remark, at in read(alias, statement):
+    for session, reviewer, verdict, remark, at in read_ours(alias, home, statement, SESSIONS):
         found[session].append(
             ReviewRecord(reviewer=reviewer, verdict=verdict, remark=remark, at=moment(at))
         )
