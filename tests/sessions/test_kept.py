@@ -23,6 +23,8 @@ from tests.sessions.conftest import (
     settings_now,
 )
 from trigger_ops import api
+from trigger_ops.sessions import kept
+from trigger_ops.sessions.statements import may_end_reading, may_make_read_only
 
 WAYS = [
     "SET TRANSACTION READ ONLY",
@@ -184,3 +186,34 @@ def test_a_statement_that_would_have_made_it_read_only_and_failed_takes_nothing_
     assert updates(written, running.id) == 2
     said = [error for text, _, error in written.statements(running.id) if "perhaps" in text]
     assert said == ["22023"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        *((way, True) for way in WAYS),
+        ("set transaction read\n write", True),
+        ("SET default_transaction_read_only = on", True),
+        ("UPDATE past_receipt SET number = 'read only'", False),
+        ('SELECT "read only" FROM t -- read only', False),
+        ("UPDATE past_receipt SET already_read = true", False),
+        ("ROLLBACK TO SAVEPOINT s", False),
+    ],
+)
+def test_what_says_that_nothing_is_written(statement: str, says: bool) -> None:
+    assert may_make_read_only(statement) is says
+    assert may_end_reading(statement) is (says or statement.startswith("ROLLBACK"))
+
+
+def test_a_statement_that_says_nothing_of_it_costs_no_question(
+    bound: BaseDatabaseWrapper, receipt: Receipt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(kept.Kept, "look", lambda _, **took: asked.append(took))
+    with session(), atomic():
+        with atomic():
+            renumber(receipt, "read only")
+        with contextlib.suppress(TakenBack), atomic():
+            renumber(receipt)
+            raise TakenBack
+    assert asked == []

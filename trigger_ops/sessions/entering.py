@@ -7,8 +7,8 @@ after a rollback to a savepoint. What is set is local to the transaction: nothin
 
 Not entered, so that triggers stay on: COPY, ``callproc()`` and cursors of the driver outside a
 transaction, CALL and DO outside one, and what cannot run in one, such as VACUUM. In a block of
-``atomic()`` all of them are in the session. A transaction that says that it is read-only is in
-none.
+``atomic()`` all of them are in the session. A transaction enters none while it says that it is
+read-only.
 """
 
 from __future__ import annotations
