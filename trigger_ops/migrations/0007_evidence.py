@@ -16,7 +16,7 @@ WATCHED = ('trigger_ops_guard', 'trigger_ops_policy', 'trigger_ops_guardchange')
 DROP = """\
 DROP TRIGGER IF EXISTS trigger_ops_guard_log ON {home}.trigger_ops_guard;
 DROP TRIGGER IF EXISTS trigger_ops_guard_log ON {home}.trigger_ops_policy;
-DROP FUNCTION IF EXISTS {home}.trigger_ops_guard_log(), {home}.trigger_ops_is_same(text, text), {home}.trigger_ops_unwritten(),
+DROP FUNCTION IF EXISTS {home}.trigger_ops_guard_log(), {home}.trigger_ops_is_same(text, text), {home}.trigger_ops_unwritten(), {home}.trigger_ops_is_applied(),
     {home}.trigger_ops_note(bigint, text, text, jsonb), {home}.trigger_ops_become(bigint, text, text, text),
     {home}.trigger_ops_enter_again(bigint, text), {home}.trigger_ops_no_entry(text)"""
 

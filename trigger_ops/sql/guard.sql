@@ -98,7 +98,7 @@ $body$
 
 -- attribution --
 -- Whose a row is that was just written on a table: a session, somebody outside any ("ignore", "replica"), or of no interest.
--- Where the setting does not name one session that this transaction entered, decisions of the gate tell: anybody can change a
+-- Where the setting does not name the one session that this transaction entered, decisions of the gate tell: anybody can change a
 -- setting in mid-statement. Only called by functions with a search_path of their own.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_attribution(this bigint, relation oid, OUT session bigint, OUT cause text)
     LANGUAGE plpgsql AS $body$
@@ -109,8 +109,8 @@ DECLARE
 BEGIN
     IF asked <> '{{}}' THEN
         entered := ARRAY(SELECT t.session_id FROM ONLY {home}.trigger_ops_sessiontransaction t
-                          WHERE t.transaction = this AND t.at >= transaction_timestamp() AND t.session_id::text = ANY (asked));
-        IF cardinality(asked) = 1 AND entered <> '{{}}' THEN
+                          WHERE t.transaction = this AND t.at >= transaction_timestamp());
+        IF cardinality(asked) = 1 AND entered::text[] = asked THEN
             session := entered[1];
             cause := 'session';
             RETURN;
@@ -121,7 +121,7 @@ BEGIN
      WHERE d.transaction = this AND d.at >= transaction_timestamp() AND EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = relation AND g.tgname = d.trigger)
      ORDER BY CASE WHEN d.session_id IS NULL THEN cardinality(asked) = 0 ELSE d.session_id::text = ANY (asked) END DESC, d.id DESC LIMIT 1;
     IF session IS NULL AND entered <> '{{}}' THEN
-        session := (SELECT one FROM unnest(entered) one ORDER BY array_position(asked, one::text) LIMIT 1);
+        session := (SELECT one FROM unnest(entered) one WHERE one::text = ANY (asked) ORDER BY array_position(asked, one::text) LIMIT 1);
     END IF;
     IF session IS NOT NULL THEN
         cause := 'session';
@@ -131,14 +131,6 @@ BEGIN
         cause := 'replica';
     END IF;
 END
-$body$
-
--- is_applied --
--- Whether PostgreSQL itself writes here what was written on another server: a subscription's worker, which nobody acts through.
--- Only called by functions with a search_path of their own.
-CREATE OR REPLACE FUNCTION {home}.trigger_ops_is_applied() RETURNS boolean
-    LANGUAGE sql AS $body$
-    SELECT EXISTS (SELECT FROM pg_stat_get_subscription(NULL) w WHERE w.pid = pg_backend_pid())
 $body$
 
 -- allowance --
@@ -171,13 +163,71 @@ BEGIN
 END
 $body$
 
+-- is_whole --
+-- Whether all rows of a table are written by statements that are witnessed as a whole: a statement on a table that it inherits from,
+-- or is a partition of, writes its rows too, and is none on it. Only called by functions with a search_path of their own.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_is_whole(relation oid, op text) RETURNS boolean
+    LANGUAGE plpgsql AS $body$
+BEGIN
+    PERFORM FROM (WITH RECURSIVE above AS (SELECT relation AS oid UNION ALL SELECT i.inhparent FROM above a JOIN pg_inherits i ON i.inhrelid = a.oid)
+                  SELECT a.oid FROM above a) a
+      WHERE NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = a.oid AND t.tgname = 'trigger_ops_witness_' || lower(op) AND t.tgenabled = 'A');
+    RETURN NOT FOUND;
+END
+$body$
+
+-- aside_below --
+-- Of a table and those that inherit from it, or are partitions of it, the one a trigger of which was the last to stand aside in this
+-- transaction; null where there is none. Only called by functions with a search_path of their own.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_aside_below(this bigint, relation oid) RETURNS oid
+    LANGUAGE sql AS $body$
+    WITH RECURSIVE below AS (SELECT relation AS oid UNION SELECT i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.oid)
+    SELECT b.oid
+      FROM ONLY {home}.trigger_ops_decision d CROSS JOIN below b
+     WHERE d.transaction = this AND d.at >= transaction_timestamp() AND EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = b.oid AND g.tgname = d.trigger)
+     ORDER BY d.id DESC LIMIT 1
+$body$
+
+-- record_rest --
+-- Records those rows of a statement, each as [old, new], that this transaction has not on record yet.
+-- Only called by functions with a search_path of their own.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_record_rest(this bigint, whose bigint, why text, place text, name text, kind text, images jsonb[]) RETURNS void
+    LANGUAGE plpgsql AS $body$
+DECLARE
+    rest jsonb[] := ARRAY(SELECT i.image FROM unnest(images) i (image)
+                          EXCEPT ALL
+                          SELECT jsonb_build_array(c.old, c.new) FROM {home}.trigger_ops_change c
+                           WHERE (c.session_id = whose OR (whose IS NULL AND c.session_id IS NULL)) AND c.transaction = this AND c.at >= transaction_timestamp()
+                             AND c.schema = place AND c."table" = name AND c.op = kind);
+    first bigint := 0;
+    written bigint;
+BEGIN
+    IF rest = '{{}}' THEN
+        RETURN;
+    END IF;
+    IF whose IS NOT NULL THEN
+        first := {home}.trigger_ops_allowance(whose, cardinality(rest)) - cardinality(rest);
+    END IF;
+    INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, role, application, address, at)
+    SELECT whose, CASE WHEN whose IS NULL THEN 0 ELSE first + r.number END, this, place, name, kind, nullif(r.image -> 0, 'null'), nullif(r.image -> 1, 'null'), why,
+           CASE WHEN whose IS NULL THEN session_user ELSE '' END, CASE WHEN whose IS NULL THEN current_setting('application_name') ELSE '' END,
+           CASE WHEN whose IS NULL THEN coalesce(host(inet_client_addr()), 'local') ELSE '' END, clock_timestamp()
+      FROM unnest(rest) WITH ORDINALITY r (image, number);
+    GET DIAGNOSTICS written = ROW_COUNT;
+    IF written <> cardinality(rest) THEN
+        PERFORM {home}.trigger_ops_unwritten();
+    END IF;
+END
+$body$
+
 -- witness_row --
 -- Records one row written while something is ignored, or as a replica, with what it was and is. Where statements are witnessed as
--- a whole ("both"), it leaves to that what that will see: a setting that is still there when the statement ends.
+-- a whole ("both"), it leaves its row to that, whatever is set by now: anybody can have a setting reset in between.
 -- Most rows need one look: they are numbered after the row with the last id that this connection drew, and allowed by it, where
 -- that is a row of this transaction and session. Which id that is nobody can forge who may not set the sequence, and guard status
 -- tells who may; whoever only draws from it has the next row take the longer way. How many rows the session has in all is looked up
--- after 256 at the latest. The setting trigger_ops.row says that this connection drew an id in this transaction: where it did not,
+-- after 256 at the latest, and for each one where the transaction entered several sessions: it may be another's. The setting
+-- trigger_ops.row says that this connection drew an id in this transaction: where it did not,
 -- or DISCARD SEQUENCES has it forgotten, PostgreSQL refuses the row.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_witness_row() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $body$
@@ -193,14 +243,17 @@ DECLARE
     moment timestamptz;
     place bigint;
 BEGIN
-    IF TG_ARGV[0] = 'both' AND (asked <> '' OR coalesce(current_setting('pgtrigger.ignore', true), '') <> '' OR current_setting('session_replication_role') = 'replica') THEN
-        IF EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = TG_RELID AND t.tgname = 'trigger_ops_witness_' || lower(TG_OP) AND t.tgenabled = 'A') THEN
-            RETURN NULL;
+    IF TG_ARGV[2] = 'replica' THEN
+        IF {home}.trigger_ops_is_applied() THEN
+            RETURN NULL;  -- before the row is looked at: it may have what JSON does not take
+        ELSIF current_setting('session_replication_role') <> 'replica' AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = TG_RELID AND t.tgname = TG_NAME AND t.tgenabled = 'R') THEN
+            RETURN NULL;  -- somebody had it fire for everybody; the other one has this row
         END IF;
     END IF;
-    IF TG_ARGV[2] = 'replica' AND current_setting('session_replication_role') <> 'replica' THEN
-        IF NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = TG_RELID AND t.tgname = TG_NAME AND t.tgenabled = 'R') THEN
-            RETURN NULL;  -- somebody had it fire for everybody; the other one has this row
+    IF TG_ARGV[0] = 'both' AND (TG_ARGV[2] IS NULL OR current_setting('session_replication_role') = 'replica') THEN
+        IF EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = TG_RELID AND t.tgname = 'trigger_ops_witness_' || lower(TG_OP) AND t.tgenabled = 'A'
+                      AND (NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = TG_RELID) OR {home}.trigger_ops_is_whole(TG_RELID, TG_OP))) THEN
+            RETURN NULL;
         END IF;
     END IF;
     IF current_setting('extra_float_digits') IN ('1', '2', '3') AND starts_with(current_setting('DateStyle'), 'ISO') AND current_setting('IntervalStyle') <> 'sql_standard' THEN
@@ -233,13 +286,15 @@ BEGIN
         END IF;
     END IF;
     SELECT a.session, a.cause INTO whose, why FROM {home}.trigger_ops_attribution(this, TG_RELID) a;
-    IF why IS NULL AND TG_ARGV[2] = 'replica' AND NOT {home}.trigger_ops_is_applied() THEN
+    IF why IS NULL AND TG_ARGV[2] = 'replica' THEN
         why := 'replica';  -- the role was, when the row was written
     END IF;
     IF whose IS NOT NULL THEN
         place := {home}.trigger_ops_allowance(whose, 1::bigint);
         INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, new, cause, at, up_to)
-        SELECT whose, place, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, why, clock_timestamp(), least(s.most_rows, place + 255)
+        SELECT whose, place, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, was, is_now, why, clock_timestamp(),
+               CASE WHEN (SELECT count(*) FROM ONLY {home}.trigger_ops_sessiontransaction t WHERE t.transaction = this AND t.at >= transaction_timestamp()) = 1
+                    THEN least(s.most_rows, place + 255) ELSE place END
           FROM ONLY {home}.trigger_ops_session s WHERE s.id = whose AND set_config('trigger_ops.row', this::text, true) <> '';
     ELSIF why IS NOT NULL THEN
         INSERT INTO {home}.trigger_ops_change (transaction, schema, "table", op, old, new, cause, role, application, address, at)
@@ -262,9 +317,11 @@ CREATE OR REPLACE FUNCTION {home}.trigger_ops_witness_rows() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $body$
 DECLARE
     this bigint;
+    relation oid := TG_RELID;
     whose bigint;
     why text;
     style text[];
+    images jsonb[];
     mask jsonb := coalesce(TG_ARGV[1], '{{}}');
     olds bigint := 0;
     news bigint := 0;
@@ -277,7 +334,15 @@ DECLARE
 BEGIN
     IF coalesce(current_setting('pgtrigger.ignore', true), '') = '' AND coalesce(current_setting('trigger_ops.session', true), '') = ''
        AND current_setting('session_replication_role') <> 'replica' THEN
-        RETURN NULL;
+        -- Somebody may have had it reset since a trigger stood aside. What has written nothing has no number.
+        this := pg_current_xact_id_if_assigned()::text::bigint;
+        IF this IS NULL THEN
+            RETURN NULL;
+        END IF;
+        PERFORM FROM ONLY {home}.trigger_ops_decision d WHERE d.transaction = this AND d.at >= transaction_timestamp();
+        IF NOT FOUND THEN
+            RETURN NULL;
+        END IF;
     END IF;
     IF TG_OP <> 'INSERT' THEN
         SELECT count(*) INTO olds FROM trigger_ops_old;
@@ -289,8 +354,27 @@ BEGIN
         RETURN NULL;
     END IF;
     this := pg_current_xact_id()::text::bigint;
-    SELECT a.session, a.cause INTO whose, why FROM {home}.trigger_ops_attribution(this, TG_RELID) a;
+    IF EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = TG_RELID) THEN
+        relation := coalesce({home}.trigger_ops_aside_below(this, TG_RELID), TG_RELID);
+    END IF;
+    SELECT a.session, a.cause INTO whose, why FROM {home}.trigger_ops_attribution(this, relation) a;
     IF why IS NULL THEN
+        RETURN NULL;
+    END IF;
+    IF EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = TG_RELID) AND NOT {home}.trigger_ops_is_whole(TG_RELID, TG_OP) THEN
+        -- The row witness left nothing to this one.
+        style := {home}.trigger_ops_exact('{{1,"ISO, YMD",postgres}}'::text[]);
+        IF TG_OP = 'INSERT' THEN
+            images := ARRAY(SELECT jsonb_build_array(NULL, to_jsonb(trigger_ops_n.*) || mask) FROM trigger_ops_new trigger_ops_n);
+        ELSIF TG_OP = 'DELETE' THEN
+            images := ARRAY(SELECT jsonb_build_array(to_jsonb(trigger_ops_o.*) || mask, NULL) FROM trigger_ops_old trigger_ops_o);
+        ELSE
+            images := ARRAY(SELECT jsonb_build_array(o.image || mask, n.image || mask)
+                              FROM (SELECT to_jsonb(trigger_ops_o.*) AS image, row_number() OVER () AS place FROM trigger_ops_old trigger_ops_o) o
+                              JOIN (SELECT to_jsonb(trigger_ops_n.*) AS image, row_number() OVER () AS place FROM trigger_ops_new trigger_ops_n) n USING (place));
+        END IF;
+        PERFORM {home}.trigger_ops_exact(style);
+        PERFORM {home}.trigger_ops_record_rest(this, whose, why, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP, images);
         RETURN NULL;
     END IF;
     written := greatest(olds, news);
@@ -340,6 +424,9 @@ DECLARE
     this bigint := pg_current_xact_id()::text::bigint;
     whose record;
 BEGIN
+    IF current_setting('session_replication_role') = 'replica' AND {home}.trigger_ops_is_applied() THEN
+        RETURN NULL;
+    END IF;
     SELECT * INTO whose FROM {home}.trigger_ops_attribution(this, TG_RELID);
     INSERT INTO {home}.trigger_ops_change (session_id, number, transaction, schema, "table", op, old, cause, role, application, address, at)
     VALUES (whose.session, CASE WHEN whose.session IS NOT NULL THEN {home}.trigger_ops_allowance(whose.session, 1::bigint) ELSE 0 END, this, TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP,

@@ -56,6 +56,14 @@ BEGIN
 END
 $body$
 
+-- is_applied --
+-- Whether PostgreSQL itself writes here what was written on another server: a subscription's worker, which nobody acts through.
+-- Only called by functions with a search_path of their own.
+CREATE OR REPLACE FUNCTION {home}.trigger_ops_is_applied() RETURNS boolean
+    LANGUAGE sql AS $body$
+    SELECT EXISTS (SELECT FROM pg_stat_get_subscription(NULL) w WHERE w.pid = pg_backend_pid())
+$body$
+
 -- note --
 -- Puts what happened to a session on record. Only called by functions with a search_path of their own.
 CREATE OR REPLACE FUNCTION {home}.trigger_ops_note(session bigint, kind text, actor text, detail jsonb) RETURNS void
@@ -306,7 +314,10 @@ BEGIN
     INSERT INTO {home}.trigger_ops_sessiontransaction (session_id, transaction, pid, role, application, address, at)
     VALUES (session, this, pg_backend_pid(), session_user, current_setting('application_name'), coalesce(host(inet_client_addr()), 'local'), clock_timestamp())
     ON CONFLICT (transaction, session_id) DO NOTHING;
-    IF NOT FOUND AND NOT EXISTS (SELECT FROM ONLY {home}.trigger_ops_sessiontransaction t WHERE t.transaction = this AND t.session_id = session) THEN
+    IF FOUND THEN
+        -- It may be another session's second: the next row is not taken for that one's because the row before was.
+        PERFORM nextval($name${home}.trigger_ops_change_id_seq$name$::regclass);
+    ELSIF NOT EXISTS (SELECT FROM ONLY {home}.trigger_ops_sessiontransaction t WHERE t.transaction = this AND t.session_id = session) THEN
         PERFORM {home}.trigger_ops_unwritten();
     END IF;
     IF statement IS NOT NULL THEN
@@ -373,6 +384,9 @@ DECLARE
     votes integer;
     fault text;
 BEGIN
+    IF current_setting('session_replication_role') = 'replica' AND {home}.trigger_ops_is_applied() THEN
+        RETURN NEW;  -- judged where it was written
+    END IF;
     IF TG_OP = 'INSERT' AND NEW.state IS DISTINCT FROM 'asked' THEN
         -- Loaded from elsewhere: what is over is kept as it was there, and nothing else goes on here.
         IF NEW.state IN ('pending', 'active') THEN
@@ -492,6 +506,9 @@ DECLARE
     fault text;
     code text := 'TO015';
 BEGIN
+    IF current_setting('session_replication_role') = 'replica' AND {home}.trigger_ops_is_applied() THEN
+        RETURN NEW;
+    END IF;
     SELECT * INTO one FROM ONLY {home}.trigger_ops_session s WHERE s.id = NEW.session_id FOR UPDATE;
     IF NEW.person <> '' AND (one.id IS NULL OR one.state NOT IN ('pending', 'active')) THEN
         RETURN NEW;
@@ -533,6 +550,9 @@ DECLARE
     wanted integer;
     votes integer;
 BEGIN
+    IF current_setting('session_replication_role') = 'replica' AND {home}.trigger_ops_is_applied() THEN
+        RETURN NULL;  -- what comes of it comes by itself
+    END IF;
     SELECT s.needs INTO wanted FROM ONLY {home}.trigger_ops_session s WHERE s.id = NEW.session_id AND s.state = 'pending';
     IF NOT FOUND THEN
         RETURN NULL;
@@ -567,6 +587,9 @@ BEGIN
     IF NEW.transaction <> pg_current_xact_id()::text::bigint OR NEW.at < transaction_timestamp() THEN
         RETURN NULL;  -- loaded from elsewhere: nobody entered
     END IF;
+    IF current_setting('session_replication_role') = 'replica' AND {home}.trigger_ops_is_applied() THEN
+        RETURN NULL;
+    END IF;
     reached := (SELECT s.state FROM ONLY {home}.trigger_ops_session s WHERE s.id = NEW.session_id);
     RAISE EXCEPTION USING ERRCODE = '42501', DETAIL = 'TO005', MESSAGE = format(
         'trigger_ops: session %s is %s, so that nothing of this transaction is kept: open another one.', NEW.session_id,
@@ -583,6 +606,9 @@ DECLARE
     is_now jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
     before jsonb;
 BEGIN
+    IF current_setting('session_replication_role') = 'replica' AND {home}.trigger_ops_is_applied() THEN
+        RETURN NULL;
+    END IF;
     IF was IS DISTINCT FROM is_now THEN
         IF TG_OP = 'UPDATE' AND was ? 'uris' THEN
             -- Of many URIs a migration changes a few.
