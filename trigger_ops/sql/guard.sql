@@ -252,7 +252,10 @@ BEGIN
     END IF;
     IF TG_ARGV[0] = 'both' AND (TG_ARGV[2] IS NULL OR current_setting('session_replication_role') = 'replica') THEN
         IF EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = TG_RELID AND t.tgname = 'trigger_ops_witness_' || lower(TG_OP) AND t.tgenabled = 'A'
-                      AND (NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = TG_RELID) OR {home}.trigger_ops_is_whole(TG_RELID, TG_OP))) THEN
+                      AND (NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = TG_RELID
+                                          AND (EXISTS (SELECT FROM pg_inherits a WHERE a.inhrelid = i.inhparent)
+                                               OR NOT EXISTS (SELECT FROM pg_trigger p WHERE p.tgrelid = i.inhparent AND p.tgname = t.tgname AND p.tgenabled = 'A')))
+                           OR {home}.trigger_ops_is_whole(TG_RELID, TG_OP))) THEN  -- a recursion, for more than one level
             RETURN NULL;
         END IF;
     END IF;
