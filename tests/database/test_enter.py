@@ -217,6 +217,26 @@ def test_what_is_committed_after_the_end_is_not_kept(
     assert rows_on_record(guarded) == []
 
 
+def test_whoever_has_constraints_checked_early_commits_what_was_written_in_time(
+    guarded: BaseDatabaseWrapper,
+) -> None:
+    """PostgreSQL has no later moment for a check; what comes after the end is refused all the same."""
+    a_receipt(guarded)
+    session = open_session(guarded, RECEIPT, lasts="1 second")
+    with transaction(guarded):
+        enter(guarded, session)
+        do(guarded, UPDATE)
+        do(guarded, "SET CONSTRAINTS ALL IMMEDIATE")
+        do(guarded, "SET LOCAL statement_timeout = 0")
+        do(guarded, "SELECT pg_sleep(1.1)")
+        do(guarded, "SAVEPOINT late")
+        with refused("TO002"):
+            do(guarded, UPDATE)
+        do(guarded, "ROLLBACK TO SAVEPOINT late")
+    assert receipts(guarded) != ["r1"]
+    assert len(rows_on_record(guarded)) == 1
+
+
 def test_a_late_end_saves_nothing(
     guarded: BaseDatabaseWrapper, second_connection: Connect
 ) -> None:

@@ -74,7 +74,7 @@ class Revocation:
     ``stopped`` are the pids of backends that left by themselves, ``ended`` those whose connection
     was ended, among them whoever had locked the session; ``remaining`` those that are in the
     session still, because ``role`` has no right to end them: what they do is not kept, for they
-    cannot commit.
+    cannot commit, unless they had constraints checked before.
     """
 
     session: int
@@ -146,7 +146,7 @@ def revoke(alias: str, home: str, session: SessionRecord, *, actor: str, cause: 
 
     Whoever has locked the row in an open transaction loses the connection before that. A statement
     that asks the gate stops by itself; what does not, such as an idle transaction, has its
-    connection ended. Where the role has no right to that, nothing more can be committed in the
+    connection ended. Where the role has no right to that, nothing more can be written in the
     session all the same. One that was revoked before may have holders still: they are ended too.
 
     Raises:
