@@ -19,7 +19,7 @@ from tests.sessions.conftest import RECEIPT, default_at
 from tests.test_acceptance import GUIDE
 from trigger_ops import api
 from trigger_ops.rendering.guard import ASSERTED, NO_TRACE, OWNERS
-from trigger_ops.states import SessionState
+from trigger_ops.states import ExitCode, SessionState
 
 
 def opener() -> None:
@@ -94,12 +94,15 @@ def test_the_applications_role_alone_can_say_otherwise(
 
 
 def test_status_says_so(app_role: BaseDatabaseWrapper) -> None:
-    _, text, _ = command("status")
+    code, text, told = command("status")
+    # What went past triggers is in the ledger as well, which the application writes and does not read.
+    assert (code, "GRANT SELECT ON" in told) == (ExitCode.INCOMPLETE, True)
     for claim in ASSERTED:
         assert claim in text
     assert "asserted by the application, and taken as said: " in text
     (database,) = json.loads(command("status", "--format", "json")[1])["databases"]
     assert database["asserted"] == list(ASSERTED)
+    assert (database["since"][:2], database["unattributed_complete"]) == ("20", False)
     assert database["profile"] == "split"
     assert (database["role"], database["role_could"]) == (app_role.settings_dict["USER"], "")
 

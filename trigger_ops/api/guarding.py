@@ -116,7 +116,7 @@ def guard_status(using: str) -> GuardReport:
         if not is_denied(error):
             raise
         guard = None
-    if guard is not None and guard.unread:
+    if guard is not None and not guard.is_known:
         raise DatabaseUnreadable(guard.unread)
     if guard is None or not guard.is_on:
         past = guard.unattributed if guard is not None else ()
@@ -140,6 +140,7 @@ def guard_status(using: str) -> GuardReport:
         ddl_fault=guard.ddl_fault,
         unattributed=guard.unattributed,
         more=guard.more,
+        unread=guard.unread,
         denied=denied,
         last_denied=last_denied,
         role=role,

@@ -33,13 +33,16 @@ class Guarding:
 
     ``ddl_fault`` says what is wrong with the event trigger of the DDL guard, where it should be
     there; ``more`` tells that not all unattributed transactions were read, ``unread`` why none
-    could be. ``wanted`` is the guard as the settings want it, None where that is not to be compared.
+    could be. ``is_known`` is false where the guard's own rows could not be read either: nobody knows
+    its policies then. ``wanted`` is the guard as the settings want it, None where that is not to be
+    compared.
     ``is_on`` is false where no run of ours switched it off: then only what was done to it is told.
     """
 
     database: str
     state: GuardState
     is_on: bool = True
+    is_known: bool = True
     unattributed: tuple[Unattributed, ...] = ()
     more: bool = False
     ddl_fault: str = ""

@@ -34,8 +34,8 @@ def read_guarding(alias: str) -> Guarding | None:
     """Return the guard of a database and what went past it; None where it is off.
 
     Where somebody switched it off past us, and nobody acknowledged that, it is returned as well.
-    Where this role may not read our tables, the functions tell that the guard is on, and nothing
-    is known of what went past it: that is logged.
+    Where this role may not read what went past it, that is logged, and ``unread`` says so; where it
+    may not read the guard's rows either, the functions tell that it is on.
 
     Raises:
         DatabaseUnreadable: when the database cannot be asked, and when this role may not read our
@@ -46,15 +46,21 @@ def read_guarding(alias: str) -> Guarding | None:
         if home is None:
             return None
         state = read_guard(alias, home)
-        past = read_unattributed(alias, home, limit=AT_MOST + 1)
     except DatabaseUnreadable as error:
         if not is_denied(error):
             raise
         found = _by_its_functions(alias)
         if found is None:
             raise
-        LOGGER.warning("trigger_ops: the guard of %s was not read in full: %s", alias, error)
-        return dataclasses.replace(found, unread=why_unread(alias, error))
+        return dataclasses.replace(found, unread=_told(alias, error))
+    past: list[Unattributed] = []
+    unread = ""
+    try:
+        past = read_unattributed(alias, home, limit=AT_MOST + 1)
+    except DatabaseUnreadable as error:
+        if state is None or not is_denied(error):
+            raise
+        unread = _told(alias, error)
     if state is None:
         return _off(alias, home, past)
     return Guarding(
@@ -62,9 +68,15 @@ def read_guarding(alias: str) -> Guarding | None:
         state=state,
         unattributed=tuple(past[:AT_MOST]),
         more=len(past) > AT_MOST,
+        unread=unread,
         ddl_fault=ddl.fault(alias, home) if state.ddl else "",
         wanted=wanted_guard(alias, home),
     )
+
+
+def _told(alias: str, error: DatabaseUnreadable) -> str:
+    LOGGER.warning("trigger_ops: the guard of %s was not read in full: %s", alias, error)
+    return why_unread(alias, error)
 
 
 def read_state(alias: str, home: str) -> GuardState | None:
@@ -119,7 +131,7 @@ def _by_its_functions(alias: str) -> Guarding | None:
     found = find_gates(alias)
     if found is None:
         return None
-    return Guarding(database=alias, state=_unknown(found.home))
+    return Guarding(database=alias, state=_unknown(found.home), is_known=False)
 
 
 def _unknown(home: str) -> GuardState:

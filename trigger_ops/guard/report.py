@@ -61,9 +61,9 @@ class GuardReport:
     Nothing but what somebody did to it: that is among ``unattributed``.
 
     ``missing`` says that our tables are not there. ``more`` tells that there are more
-    unattributed transactions than those given. ``ddl_fault`` says what the DDL guard lacks,
-    ``differences`` what the guard's rows say otherwise than the settings, ``writers`` who else may
-    write our tables. ``denied`` is how many statements and requests were refused so far,
+    unattributed transactions than those given, ``unread`` why none could be read. ``ddl_fault`` says
+    what the DDL guard lacks, ``differences`` what the guard's rows say otherwise than the settings,
+    ``writers`` who else may write our tables. ``denied`` is how many statements and requests were refused so far,
     ``last_denied`` when the last one was. ``role`` is the one that asks, and ``asker`` why nothing
     is kept from it, "" where the profile says it already.
     """
@@ -79,6 +79,7 @@ class GuardReport:
     writers: tuple[str, ...] = ()
     unattributed: tuple[Unattributed, ...] = ()
     more: bool = False
+    unread: str = ""
     denied: int = 0
     last_denied: dt.datetime | None = None
     role: str = ""
@@ -92,5 +93,7 @@ class GuardReport:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What ``guard status`` exits with for this database."""
-        return ExitCode.FINDINGS if self.amiss else ExitCode.CLEAN
+        """What ``guard status`` exits with for this database: what is amiss wins over what is unread."""
+        if self.amiss:
+            return ExitCode.FINDINGS
+        return ExitCode.INCOMPLETE if self.unread else ExitCode.CLEAN

@@ -71,7 +71,7 @@ def document(reports: Sequence[GuardReport], unread: Sequence[tuple[str, str]]) 
     """
     return {
         "schema": SCHEMA,
-        "complete": not unread,
+        "complete": not unread and not any(one.unread for one in reports),
         "exit_code": int(exit_code(reports, unread)),
         "databases": [
             *map(_document, reports),
@@ -82,8 +82,8 @@ def document(reports: Sequence[GuardReport], unread: Sequence[tuple[str, str]]) 
 
 def exit_code(reports: Sequence[GuardReport], unread: Sequence[tuple[str, str]]) -> ExitCode:
     """Return what ``guard status`` exits with: something amiss wins over what was not read."""
-    worst = max((one.exit_code for one in reports), default=ExitCode.CLEAN)
-    return worst if worst or not unread else ExitCode.INCOMPLETE
+    codes = {one.exit_code for one in reports} | ({ExitCode.INCOMPLETE} if unread else set())
+    return ExitCode.FINDINGS if ExitCode.FINDINGS in codes else max(codes, default=ExitCode.CLEAN)
 
 
 def transaction_line(one: Unattributed) -> str:
@@ -238,7 +238,7 @@ def _document(report: GuardReport) -> dict[str, Any]:
         "tables": [_table_document(one) for one in report.tables],
         "scope": CAVEAT,
         "unattributed": [_past(one) for one in report.unattributed],
-        "unattributed_complete": not report.more,
+        "unattributed_complete": not report.more and not report.unread,
         "denied": report.denied,
         "last_denied": report.last_denied.isoformat() if report.last_denied else None,
     }

@@ -57,8 +57,9 @@ def _status(command: BaseCommand, options: Mapping[str, Any]) -> None:
     else:
         colour = wants_colour(command.stdout, options)
         write_data(command.stdout, "\n".join(guard.as_text(one, colour=colour) for one in reports))
-    for _, sentence in unread:
-        say(command.stderr, sentence)
+    for sentence in (*(one for _, one in unread), *(printable(one.unread) for one in reports)):
+        if sentence:
+            say(command.stderr, sentence)
     code = guard.exit_code(reports, unread)
     if code != ExitCode.CLEAN:
         raise Outcome("The guard is not as it should be.", code, told=True)
