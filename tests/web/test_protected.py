@@ -29,7 +29,6 @@ from tests.sessions.test_testing import guard
 from tests.site import ROOT
 from trigger_ops import api
 from trigger_ops.testing import sessions_in_tests
-from trigger_ops.web import refusing
 from trigger_ops.web.protected import ProtectedAdminMixin, ProtectedInlineMixin
 from trigger_ops.web.refusing import refusing_deletes, sentence_of
 
@@ -115,19 +114,6 @@ certain = AdminSite("certain")
 certain.register([ArchivedDocument, Customer], CertainOfDeletes)
 
 urlpatterns = [path(f"{site.name}/", site.urls) for site in (stock, ours, certain)]
-
-
-@pytest.fixture(autouse=True)
-def nothing_remembered() -> Iterator[None]:
-    """The triggers of the code are looked up once; tests declare others."""
-    _forget()
-    yield
-    _forget()
-
-
-def _forget() -> None:
-    refusing._registered.cache_clear()
-    refusing._delete_protections.cache_clear()
 
 
 @pytest.fixture
