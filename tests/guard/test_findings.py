@@ -499,6 +499,15 @@ def test_whoever_may_not_read_our_tables_is_told_of_the_gate_all_the_same(
     assert len(of_the_gate()) == 1
 
 
+def test_nor_that_the_guard_is_off_where_somebody_took_its_functions_away(outsider: str) -> None:
+    run("RESET ROLE")
+    put_stock_body()
+    run("DROP FUNCTION trigger_ops_gate(name)")
+    run("SET ROLE {role}", role=outsider)
+    code, out, err = command("status")
+    assert (code, "is off" in out, "run GRANT SELECT ON" in err) == (3, False, True)
+
+
 def test_whoever_may_not_read_our_tables_is_told_no_policy_that_he_cannot_know(
     outsider: str,
 ) -> None:

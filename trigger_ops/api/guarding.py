@@ -110,12 +110,7 @@ def guard_status(using: str) -> GuardReport:
     home = guard_home(using)
     if home is None:
         return GuardReport(database=using, missing=True)
-    try:
-        guard = read_guarding(using)
-    except DatabaseUnreadable as error:
-        if not is_denied(error):
-            raise
-        guard = None
+    guard = read_guarding(using)
     if guard is not None and not guard.is_known:
         raise DatabaseUnreadable(guard.unread)
     if guard is None or not guard.is_on:

@@ -59,7 +59,8 @@ def session(
 
     A statement that is refused inside raises the driver's own error; :func:`refusal_code` gives
     its code. What the block raises is never replaced. When it raised nothing, but its session was
-    revoked or expired before its end, SessionOver is raised.
+    revoked before its end, or expired and refused something, SessionOver is raised; for an ``id``,
+    whenever it has expired.
     """
     if id is not None:
         if selectors or reason or duration is not None or ticket is not None or history:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from trigger_ops import conf
 from trigger_ops.catalog.guard import read_guard_catalog
-from trigger_ops.catalog.reading import sqlstate
 from trigger_ops.drift.guarding import Guarding
 from trigger_ops.exceptions import DatabaseUnreadable
 from trigger_ops.guard import ddl
@@ -17,6 +16,7 @@ from trigger_ops.guard.keeping import find_gates
 from trigger_ops.guard.wanting import wanted_guard
 from trigger_ops.inspection import InspectedDatabase
 from trigger_ops.inspection.guarding import watched_tables
+from trigger_ops.ledger import rights
 from trigger_ops.ledger.guard import LEDGER, TABLES, guard_home, read_guard, read_unattributed
 from trigger_ops.ledger.rights import why_unread
 from trigger_ops.records import GuardState, Unattributed
@@ -26,8 +26,6 @@ LOGGER = logging.getLogger("trigger_ops")
 
 AT_MOST = 1000
 """So many transactions are told of; more are known to be there, and no more."""
-
-_DENIED = "42501"
 
 
 def read_guarding(alias: str) -> Guarding | None:
@@ -99,7 +97,7 @@ def read_state(alias: str, home: str) -> GuardState | None:
 
 def is_denied(error: DatabaseUnreadable) -> bool:
     """Tell whether it was a right that was missing."""
-    return error.__cause__ is not None and sqlstate(error.__cause__) == _DENIED
+    return rights.is_denied(error.__cause__)
 
 
 def with_guard(database: InspectedDatabase, guard: GuardState) -> InspectedDatabase:

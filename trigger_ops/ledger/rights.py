@@ -76,7 +76,7 @@ def lacking_rights(alias: str, place: str | None) -> str:
 
 def why_unread(alias: str, error: Exception) -> str:
     """Return why our tables could not be read: with what to type, where it is a right."""
-    if _is_denied(error.__cause__):
+    if is_denied(error.__cause__):
         with contextlib.suppress(DatabaseUnreadable):
             return lacking_rights(alias, home(alias)) or str(error)
     return str(error)
@@ -95,7 +95,7 @@ def read_ours(
     try:
         return read(alias, statement)
     except DatabaseUnreadable as error:
-        if not _is_denied(error.__cause__):
+        if not is_denied(error.__cause__):
             raise
         role = grants = ""
         with contextlib.suppress(DatabaseUnreadable):
@@ -111,13 +111,14 @@ def grants_of(
     alias: str, error: Exception, tables: Sequence[type[models.Model]], rights: Sequence[str]
 ) -> str:
     """Return the statement that gives the rights that an error says are missing, "" for none."""
-    if _is_denied(error):
+    if is_denied(error):
         with contextlib.suppress(DatabaseUnreadable):
             return _lacking(alias, None, tables, rights, absent=False)[1]
     return ""
 
 
-def _is_denied(error: BaseException | None) -> bool:
+def is_denied(error: BaseException | None) -> bool:
+    """Tell whether what the driver raised says that a right was missing."""
     return error is not None and sqlstate(error) == _DENIED
 
 

@@ -18,9 +18,6 @@ from trigger_ops.exceptions import SessionRefused
 from trigger_ops.sessions.beside import beside
 from trigger_ops.sessions.refusals import state_of
 
-LOCKED = "55P03"
-"""The SQLSTATE of a lock that was not had in time."""
-
 NO_RIGHT = "42501"
 
 PAUSE_SECONDS = 0.02

@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.psycopg_any import sql
 from django.utils.translation import gettext_noop as _
 
+from trigger_ops.catalog.reading import LOCK_NOT_AVAILABLE
 from trigger_ops.durations import milliseconds
 from trigger_ops.exceptions import Sentence, SessionRefused
 from trigger_ops.ledger.sessions import LOCK
@@ -20,7 +21,7 @@ from trigger_ops.ledger.tables import moment, named
 from trigger_ops.models import Session
 from trigger_ops.records import SessionRecord
 from trigger_ops.sessions.beside import beside
-from trigger_ops.sessions.clearing import LOCKED, NO_RIGHT, Clearing
+from trigger_ops.sessions.clearing import NO_RIGHT, Clearing
 from trigger_ops.sessions.encodings import fitted
 from trigger_ops.sessions.recording import told
 from trigger_ops.sessions.refusals import state_of
@@ -194,13 +195,13 @@ def _close(
     try:
         return SessionState(ask(alias, closing)[0][0]), ()
     except DatabaseError as error:
-        if state_of(error) != LOCKED:
+        if state_of(error) != LOCK_NOT_AVAILABLE:
             raise
     clearing = Clearing(alias)
     try:
         state = SessionState(ask(alias, closing, around=clearing.around)[0][0])
     except DatabaseError as error:
-        if state_of(error) != LOCKED:
+        if state_of(error) != LOCK_NOT_AVAILABLE:
             raise
         _tell_ended(alias, home, session, actor, clearing.ended)
         refusal = clearing.refusal or _locked(alias, session, clearing.denied)
